@@ -1,0 +1,2 @@
+#![no_std]
+//! What runs between clone and exec.

@@ -1,1 +1,9 @@
-//! See ARCHITECTURE.md for what this crate is for.
+//! Compose files become a [`Project`](model::Project), or a list of faults that each point at the
+//! characters they are about.
+//!
+//! Nothing here touches the file system, the environment or the clock: files come through a trait,
+//! variables as a value.
+
+pub mod model;
+pub mod print;
+pub mod source;

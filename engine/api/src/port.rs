@@ -62,7 +62,11 @@ impl FromStr for PortSpec {
         let protocol = if protocol.is_empty() { "tcp" } else { protocol }.to_ascii_lowercase();
         // Rust's own reading would let a leading plus pass.
         let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-        let port = port.parse().ok().filter(|port| digits && *port != 0).ok_or_else(bad)?;
+        let port = port
+            .parse()
+            .ok()
+            .filter(|port| digits && *port != 0)
+            .ok_or_else(bad)?;
         match protocol.as_str() {
             "tcp" | "udp" | "sctp" => Ok(Self { port, protocol }),
             _ => Err(bad()),

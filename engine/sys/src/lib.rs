@@ -7,3 +7,7 @@ pub mod netns;
 
 pub mod bpf;
 pub mod seccomp;
+pub mod fdpass;
+pub mod memfd;
+pub mod mount;
+pub mod process;

@@ -1,0 +1,6 @@
+//! The reaper.
+
+/// The reaper's whole life.
+pub fn init_main() -> ! {
+    std::process::abort()
+}

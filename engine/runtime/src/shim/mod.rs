@@ -1,0 +1,6 @@
+//! The shim.
+
+/// The shim's whole life.
+pub fn shim_main() -> ! {
+    std::process::abort()
+}

@@ -1,0 +1,314 @@
+//! Making, replacing and removing containers.
+
+use std::collections::BTreeMap;
+
+use crate::graph::{Id, number};
+use crate::observed::{Container, ObservedNetwork};
+use crate::op::{Inherited, Op, Target};
+
+use super::resources::stop;
+use super::verdict::{Slot, Verdict};
+use super::{Builder, existing};
+
+pub(super) fn services(builder: &mut Builder<'_>) {
+    for service in builder.order.clone() {
+        for slot in builder.slots[service].clone() {
+            container(builder, service, &slot);
+        }
+    }
+}
+
+fn container<'a>(builder: &mut Builder<'a>, service: &'a str, slot: &Slot<'a>) {
+    match (&slot.verdict, slot.old) {
+        (Verdict::Keep, _) => {}
+        (Verdict::Rename, Some(old)) => {
+            let op = Op::Rename {
+                target: renamed(existing(old), &slot.name),
+            };
+            let id = builder
+                .plan
+                .add([], op, "an interrupted recreation is finished");
+            builder.made.insert(slot.name.clone(), id);
+        }
+        (Verdict::Remove(cause), Some(old)) => {
+            remove(builder, old, cause, true);
+        }
+        (Verdict::Create(cause) | Verdict::Recreate(cause), None) => {
+            create(builder, service, slot, cause);
+        }
+        (Verdict::Create(cause) | Verdict::Recreate(cause), Some(old)) => {
+            match builder.removed.contains_key(old.id.as_str()) {
+                true => create(builder, service, slot, cause),
+                false => recreate(builder, service, slot, old, cause),
+            }
+        }
+        (Verdict::Rename | Verdict::Remove(_), None) => {}
+    }
+}
+
+fn renamed(target: Target, name: &str) -> Target {
+    Target {
+        name: name.into(),
+        ..target
+    }
+}
+
+fn target(service: &str, slot: &Slot<'_>, reference: String) -> Target {
+    Target {
+        service: service.into(),
+        number: slot.number,
+        name: slot.name.clone(),
+        reference,
+    }
+}
+
+/// What a container of this service needs before it can be made.
+fn prerequisites(builder: &Builder<'_>, name: &str) -> Vec<Id> {
+    let service = builder.service(name);
+    let image = builder.images.get(service.image.reference.as_str());
+    let networks = service
+        .networks
+        .iter()
+        .filter_map(|key| builder.networks.get(key.as_str()));
+    let volumes = service
+        .volumes
+        .iter()
+        .filter_map(|key| builder.volumes.get(key.as_str()));
+    let parents = service
+        .joins
+        .iter()
+        .filter_map(|parent| builder.slots.get(parent.as_str()));
+    let parents = parents
+        .flatten()
+        .filter_map(|slot| builder.made.get(&slot.name));
+    image
+        .into_iter()
+        .chain(networks)
+        .chain(volumes)
+        .chain(parents)
+        .copied()
+        .collect()
+}
+
+fn create<'a>(builder: &mut Builder<'a>, service: &'a str, slot: &Slot<'a>, cause: &str) {
+    let mut after = prerequisites(builder, service);
+    after.extend(
+        slot.old
+            .and_then(|old| builder.removed.get(old.id.as_str())),
+    );
+    let inherit = slot
+        .old
+        .map(|old| inherited(builder, service, old))
+        .unwrap_or_default();
+    let op = Op::Create {
+        target: target(service, slot, slot.name.clone()),
+        replaces: None,
+        inherit,
+        joins: joined(builder, service),
+    };
+    let id = builder.plan.add(after, op, cause);
+    builder.made.insert(slot.name.clone(), id);
+}
+
+/// The successor is complete before the old container is touched, so that a failure to make it leaves
+/// the service as it was. Ports are bound at start and do not collide.
+fn recreate<'a>(
+    builder: &mut Builder<'a>,
+    service: &'a str,
+    slot: &Slot<'a>,
+    old: &'a Container,
+    cause: &str,
+) {
+    let group = format!("recreate:{service}:{}", slot.number);
+    let short: String = old.id.chars().take(12).collect();
+    let temporary = target(service, slot, format!("{short}_{}", slot.name));
+    let after = prerequisites(builder, service);
+    let op = Op::Create {
+        target: temporary.clone(),
+        replaces: Some(old.name.clone()),
+        inherit: inherited(builder, service, old),
+        joins: joined(builder, service),
+    };
+    let created = builder.plan.add_grouped(after, op, cause, &group);
+    let replaced = format!("replaced by #{}", number(created));
+
+    let dependents = stop_dependents(builder, service);
+    let stopped = match builder.stopped.get(old.id.as_str()) {
+        Some(id) => Some(*id),
+        None if old.state.is_live() => {
+            let after = [created].into_iter().chain(dependents);
+            let op = Op::Stop {
+                target: existing(old),
+            };
+            let id = builder.plan.add_grouped(after, op, &replaced, &group);
+            builder.stopped.insert(&old.id, id);
+            Some(id)
+        }
+        None => None,
+    };
+    let detached = builder
+        .detached
+        .get(old.id.as_str())
+        .cloned()
+        .unwrap_or_default();
+    let op = Op::Remove {
+        target: existing(old),
+        volumes: builder.choices.renew_anonymous_volumes,
+    };
+    let after = [created].into_iter().chain(stopped).chain(detached);
+    let removed = builder.plan.add_grouped(after, op, replaced, &group);
+    builder.removed.insert(&old.id, removed);
+    let cause = format!("takes the place of #{}", number(removed));
+    let op = Op::Rename { target: temporary };
+    let id = builder.plan.add_grouped([removed], op, cause, &group);
+    builder.made.insert(slot.name.clone(), id);
+}
+
+/// Running containers that asked to be restarted with this service stop before it does. Those that
+/// are themselves replaced stop on their own account, but no later.
+fn stop_dependents<'a>(builder: &mut Builder<'a>, service: &str) -> Vec<Id> {
+    let mut stops = Vec::new();
+    let desired = builder.desired;
+    for (name, dependent) in &desired.services {
+        let bound = |need: &crate::Dependency| need.service == service && need.restart;
+        if !dependent.depends_on.iter().any(bound) {
+            continue;
+        }
+        for container in builder.observed.replicas(name) {
+            let cause = format!("restarts with `{service}`");
+            stops.extend(stop(builder, container, &cause));
+        }
+    }
+    stops
+}
+
+/// The first container that each parent service will have.
+fn joined(builder: &Builder<'_>, name: &str) -> BTreeMap<String, String> {
+    let mut joined = BTreeMap::new();
+    for parent in &builder.service(name).joins {
+        let slots = builder.slots.get(parent.as_str()).into_iter().flatten();
+        let mut staying = slots.filter(|slot| !matches!(slot.verdict, Verdict::Remove(_)));
+        let observed = builder.observed.replicas(parent);
+        let first = match staying.next() {
+            Some(slot) => Some(slot.name.clone()),
+            None => observed.first().map(|container| container.name.clone()),
+        };
+        joined.extend(first.map(|first| (parent.clone(), first)));
+    }
+    joined
+}
+
+/// Anonymous volumes move on by path, unless the service now puts something of its own there.
+fn inherited(builder: &Builder<'_>, service: &str, old: &Container) -> Vec<Inherited> {
+    if builder.choices.renew_anonymous_volumes {
+        return Vec::new();
+    }
+    let targets = &builder.service(service).targets;
+    let mounts = old
+        .mounts
+        .iter()
+        .filter(|m| m.anonymous && !targets.contains(&m.target));
+    mounts
+        .map(|m| Inherited {
+            volume: m.volume.clone(),
+            target: m.target.clone(),
+        })
+        .collect()
+}
+
+fn remove<'a>(builder: &mut Builder<'a>, old: &'a Container, cause: &str, volumes: bool) {
+    if builder.removed.contains_key(old.id.as_str()) {
+        return;
+    }
+    let stopped = stop(builder, old, cause);
+    let detached = builder
+        .detached
+        .get(old.id.as_str())
+        .cloned()
+        .unwrap_or_default();
+    let op = Op::Remove {
+        target: existing(old),
+        volumes,
+    };
+    let id = builder
+        .plan
+        .add(stopped.into_iter().chain(detached), op, cause);
+    builder.removed.insert(&old.id, id);
+}
+
+/// A network whose name changed in the file: its successor has all the containers by now.
+pub(super) fn renamed_networks(builder: &mut Builder<'_>) {
+    let observed = builder.observed;
+    for old in &observed.networks {
+        let Some(key) = &old.key else { continue };
+        let Some(created) = builder.networks.get(key.as_str()).copied() else {
+            continue;
+        };
+        if builder
+            .desired
+            .networks
+            .get(key)
+            .is_some_and(|network| network.name == old.name)
+        {
+            continue;
+        }
+        let op = Op::RemoveNetwork {
+            key: key.clone(),
+            name: old.name.clone(),
+            id: old.id.clone(),
+            best_effort: true,
+        };
+        let mut after = vec![created];
+        after.extend(members(builder, old));
+        builder
+            .plan
+            .add(after, op, format!("renamed, see #{}", number(created)));
+    }
+}
+
+fn members(builder: &Builder<'_>, network: &ObservedNetwork) -> Vec<Id> {
+    let containers = builder.observed.containers.iter();
+    let members = containers.filter(|container| container.networks.contains(&network.name));
+    members
+        .filter_map(|member| builder.removed.get(member.id.as_str()).copied())
+        .collect()
+}
+
+/// Containers of services that the project no longer has, and one-off containers that have ended.
+pub(super) fn orphans(builder: &mut Builder<'_>) {
+    let (desired, observed) = (builder.desired, builder.observed);
+    let orphans: Vec<&Container> = observed
+        .containers
+        .iter()
+        .filter(|container| is_orphan(desired, container))
+        .collect();
+    if builder.choices.remove_orphans {
+        for orphan in orphans {
+            let cause = match orphan.one_off {
+                true => "one-off container that has ended".to_owned(),
+                false => format!("the project has no service `{}`", orphan.service),
+            };
+            remove(builder, orphan, &cause, false);
+        }
+    } else if !orphans.is_empty() && !builder.choices.ignore_orphans {
+        let names: Vec<String> = orphans
+            .iter()
+            .map(|orphan| format!("`{}`", orphan.name))
+            .collect();
+        builder.plan.warn(format!(
+            "found orphan containers {} of project `{}`; `--remove-orphans` removes them",
+            names.join(", "),
+            desired.project
+        ));
+    }
+}
+
+pub(crate) fn is_orphan(desired: &crate::Desired, container: &Container) -> bool {
+    match container.one_off {
+        true => !container.state.is_live() && container.state != crate::State::Created,
+        false => {
+            !desired.services.contains_key(&container.service)
+                && !desired.disabled.contains(&container.service)
+        }
+    }
+}

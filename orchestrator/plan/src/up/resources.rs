@@ -1,0 +1,273 @@
+//! Images, networks and volumes: what containers need before they can be made.
+
+use crate::desired::{Network, Volume};
+use crate::error::{PlanError, Result};
+use crate::graph::{Id, number};
+use crate::observed::{Container, ObservedNetwork, ObservedVolume};
+use crate::op::Op;
+
+use super::verdict::Verdict;
+use super::{Builder, existing};
+
+/// One pull for each image that is missing and that some new container needs.
+pub(super) fn images(builder: &mut Builder<'_>) -> Result<()> {
+    for service in builder.order.clone() {
+        let image = &builder.service(service).image;
+        let needed = builder.slots[service]
+            .iter()
+            .any(|slot| slot.verdict.renews());
+        if !needed || image.local.is_some() || builder.images.contains_key(image.reference.as_str())
+        {
+            continue;
+        }
+        let reference = image.reference.clone();
+        if !image.pull {
+            return Err(PlanError::ImageMissing {
+                service: service.into(),
+                image: reference,
+            });
+        }
+        let id = builder
+            .plan
+            .add([], Op::PullImage { reference }, "not here yet");
+        builder.images.insert(&image.reference, id);
+    }
+    Ok(())
+}
+
+/// Every network that a service in play uses.
+pub(super) fn networks<'a>(builder: &mut Builder<'a>) -> Result<()> {
+    let desired = builder.desired;
+    for (key, network) in &desired.networks {
+        let used = |name: &&'a str| desired.services[*name].networks.contains(key);
+        if !builder.order.iter().any(used) {
+            continue;
+        }
+        match builder.observed.network(&network.name) {
+            None if network.external => {
+                let (key, name) = (key.clone(), network.name.clone());
+                return Err(PlanError::ExternalNetworkMissing { key, name });
+            }
+            None => {
+                let cause = network_cause(builder, key);
+                let id = builder
+                    .plan
+                    .add([], Op::CreateNetwork { key: key.clone() }, cause);
+                builder.networks.insert(key, id);
+            }
+            Some(_) if network.external => {}
+            Some(found) => existing_network(builder, key, network, found),
+        }
+    }
+    Ok(())
+}
+
+fn network_cause(builder: &Builder<'_>, key: &str) -> String {
+    let before = |network: &&ObservedNetwork| network.key.as_deref() == Some(key);
+    match builder.observed.networks.iter().find(before) {
+        Some(old) => format!("renamed from {}", old.name),
+        None => "not found".into(),
+    }
+}
+
+fn existing_network<'a>(
+    builder: &mut Builder<'a>,
+    key: &'a str,
+    network: &Network,
+    found: &'a ObservedNetwork,
+) {
+    if found.key.is_none() {
+        builder.plan.warn(format!(
+            "network `{}` exists but was not created for project `{}`; set `external: true` to use an \
+             existing network",
+            network.name, builder.desired.project
+        ));
+    } else if !found.hashes.is_empty() && !found.hashes.matches(&network.hashes) {
+        replace_network(builder, key, found);
+    }
+}
+
+/// A network cannot be changed and cannot be removed while it has members. Its members are stopped
+/// and detached, and attached to its successor unless they are themselves replaced.
+fn replace_network<'a>(builder: &mut Builder<'a>, key: &'a str, found: &'a ObservedNetwork) {
+    let cause = format!("configuration of network `{key}` changed");
+    let observed = builder.observed;
+    let members: Vec<&'a Container> = observed
+        .containers
+        .iter()
+        .filter(|c| c.networks.contains(&found.name))
+        .collect();
+    let mut detached = Vec::new();
+    for member in &members {
+        let stopped = stop(builder, member, &cause);
+        let op = Op::Disconnect {
+            target: existing(member),
+            network: found.name.clone(),
+        };
+        let id = builder.plan.add(stopped, op, &cause);
+        builder.detached.entry(&member.id).or_default().push(id);
+        detached.push(id);
+    }
+    let op = Op::RemoveNetwork {
+        key: key.into(),
+        name: found.name.clone(),
+        id: found.id.clone(),
+        best_effort: false,
+    };
+    let removed = builder.plan.add(detached, op, "configuration changed");
+    let op = Op::CreateNetwork { key: key.into() };
+    let created = builder
+        .plan
+        .add([removed], op, format!("replaces #{}", number(removed)));
+    builder.networks.insert(key, created);
+    for member in members {
+        if !survives(builder, member) {
+            continue;
+        }
+        let op = Op::Connect {
+            target: existing(member),
+            key: key.into(),
+        };
+        let cause = format!("was on the network that #{} replaces", number(created));
+        let id = builder.plan.add([created], op, cause);
+        builder.reattached.entry(&member.id).or_default().push(id);
+    }
+}
+
+fn survives(builder: &Builder<'_>, container: &Container) -> bool {
+    let slots = builder
+        .slots
+        .get(container.service.as_str())
+        .into_iter()
+        .flatten();
+    let mut own = slots.filter(|slot| slot.old.is_some_and(|old| old.id == container.id));
+    own.next()
+        .is_none_or(|slot| matches!(slot.verdict, Verdict::Keep | Verdict::Rename))
+}
+
+/// The node that stops a live container, added once.
+pub(super) fn stop<'a>(
+    builder: &mut Builder<'a>,
+    container: &'a Container,
+    cause: &str,
+) -> Option<Id> {
+    if !container.state.is_live() {
+        return None;
+    }
+    if let Some(id) = builder.stopped.get(container.id.as_str()) {
+        return Some(*id);
+    }
+    let id = builder.plan.add(
+        [],
+        Op::Stop {
+            target: existing(container),
+        },
+        cause,
+    );
+    builder.stopped.insert(&container.id, id);
+    Some(id)
+}
+
+/// Every named volume that a service in play mounts.
+pub(super) fn volumes<'a>(builder: &mut Builder<'a>) -> Result<()> {
+    let desired = builder.desired;
+    for (key, volume) in &desired.volumes {
+        let used = |name: &&'a str| desired.services[*name].volumes.contains(key);
+        if !builder.order.iter().any(used) {
+            continue;
+        }
+        match builder.observed.volume(&volume.name) {
+            None if volume.external => {
+                let (key, name) = (key.clone(), volume.name.clone());
+                return Err(PlanError::ExternalVolumeMissing { key, name });
+            }
+            None => {
+                let op = Op::CreateVolume { key: key.clone() };
+                let id = builder.plan.add([], op, "not found");
+                builder.volumes.insert(key, id);
+            }
+            Some(_) if volume.external => {}
+            Some(found) => existing_volume(builder, key, volume, found),
+        }
+    }
+    Ok(())
+}
+
+fn existing_volume<'a>(
+    builder: &mut Builder<'a>,
+    key: &'a str,
+    volume: &'a Volume,
+    found: &ObservedVolume,
+) {
+    let name = &volume.name;
+    if found.key.is_none() {
+        builder.plan.warn(format!(
+            "volume `{name}` exists but was not created for project `{}`; set `external: true` to use \
+             an existing volume",
+            builder.desired.project
+        ));
+    } else if found.hashes.is_empty() || found.hashes.matches(&volume.hashes) {
+        // As it should be, or made by something that records no hash.
+    } else if builder.choices.replace_volumes {
+        replace_volume(builder, key, volume);
+    } else {
+        builder.plan.warn(format!(
+            "volume `{name}` differs from its configuration and is kept with its data; `--yes` replaces \
+             it and loses them"
+        ));
+    }
+}
+
+/// Its users go first, since a volume in use cannot be removed, and are made afresh.
+fn replace_volume<'a>(builder: &mut Builder<'a>, key: &'a str, volume: &'a Volume) {
+    let cause = format!("configuration of volume `{key}` changed");
+    let mut removed = Vec::new();
+    let observed = builder.observed;
+    let mounts = |c: &&Container| c.mounts.iter().any(|mount| mount.volume == volume.name);
+    for user in observed.containers.iter().filter(mounts) {
+        if let Some(id) = builder.removed.get(user.id.as_str()) {
+            removed.push(*id);
+            continue;
+        }
+        let stopped = stop(builder, user, &cause);
+        let detached = builder
+            .detached
+            .get(user.id.as_str())
+            .cloned()
+            .unwrap_or_default();
+        let op = Op::Remove {
+            target: existing(user),
+            volumes: false,
+        };
+        let id = builder
+            .plan
+            .add(stopped.into_iter().chain(detached), op, &cause);
+        builder.removed.insert(&user.id, id);
+        removed.push(id);
+        anew(builder, user, &cause);
+    }
+    let op = Op::RemoveVolume {
+        key: key.into(),
+        name: volume.name.clone(),
+    };
+    let gone = builder.plan.add(removed, op, "configuration changed");
+    let op = Op::CreateVolume { key: key.into() };
+    let created = builder
+        .plan
+        .add([gone], op, format!("replaces #{}", number(gone)));
+    builder.volumes.insert(key, created);
+    builder.replaced_volumes.insert(&volume.name);
+}
+
+fn anew<'a>(builder: &mut Builder<'a>, user: &Container, cause: &str) {
+    let slots = builder
+        .slots
+        .get_mut(user.service.as_str())
+        .into_iter()
+        .flatten();
+    for slot in slots.filter(|slot| slot.old.is_some_and(|old| old.id == user.id)) {
+        if !matches!(slot.verdict, Verdict::Remove(_)) {
+            slot.verdict = Verdict::Recreate(cause.into());
+        }
+    }
+}

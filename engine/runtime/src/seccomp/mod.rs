@@ -9,6 +9,8 @@
 mod arch;
 mod assemble;
 mod cache;
+#[cfg(test)]
+mod confined;
 mod profile;
 mod resolve;
 mod syscalls;
@@ -47,7 +49,9 @@ pub enum CompileError {
     #[error("the seccomp profile needs {0} instructions, the kernel takes at most 4096")]
     TooLong(usize),
     /// A condition names an argument a system call cannot have.
-    #[error("the seccomp rule for `{syscall}` looks at argument {index}, but there are only 0 to 5")]
+    #[error(
+        "the seccomp rule for `{syscall}` looks at argument {index}, but there are only 0 to 5"
+    )]
     NoSuchArgument {
         /// The system call the rule is for.
         syscall: String,

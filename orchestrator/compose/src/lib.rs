@@ -4,6 +4,10 @@
 //! Nothing here touches the file system, the environment or the clock: files come through a trait,
 //! variables as a value.
 
+pub mod diagnostic;
+pub mod grammar;
 pub mod model;
 pub mod print;
+mod similar;
 pub mod source;
+pub mod yaml;

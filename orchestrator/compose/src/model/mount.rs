@@ -50,7 +50,7 @@ impl Mount {
     /// Whether a missing host path is created as a directory; only a bind mount ever is.
     #[must_use]
     pub fn creates_host_path(&self) -> bool {
-        self.kind == MountKind::Bind && self.bind.as_ref().is_some_and(|b| b.create_host_path)
+        self.kind == MountKind::Bind && self.bind.as_ref().is_none_or(|b| b.create_host_path)
     }
 }
 

@@ -1,5 +1,6 @@
 //! See ARCHITECTURE.md for what this crate is for.
 
+pub mod overlay;
 pub mod root;
 pub mod xattr;
 
@@ -11,3 +12,4 @@ pub mod fdpass;
 pub mod memfd;
 pub mod mount;
 pub mod process;
+pub mod sockfilter;

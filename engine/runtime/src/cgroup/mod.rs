@@ -17,8 +17,20 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+mod apply;
 mod detect;
+mod devices;
+mod files;
 mod group;
+#[cfg(test)]
+mod live;
+mod processes;
+mod setting;
+mod stats;
+mod tree;
+mod v1;
+mod v2;
+mod wish;
 
 pub use detect::{Hierarchies, Layout};
 pub use group::Cgroup;
@@ -217,4 +229,17 @@ pub enum CgroupError {
         /// The kernel's word.
         source: io::Error,
     },
+}
+
+impl CgroupError {
+    /// Did the hierarchy refuse us as a whole (read-only, or somebody else's)?
+    fn is_refusal(&self) -> bool {
+        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        let (Self::Create { source, .. } | Self::Write { source, .. } | Self::Read { source, .. }) =
+            self
+        else {
+            return false;
+        };
+        matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem)
+    }
 }

@@ -1,0 +1,105 @@
+//! From a request to its handler.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode};
+
+use super::call::Call;
+use super::path::{ApiVersion, Target};
+use super::query::Query;
+use super::reply::{self, Reply};
+use super::route::{All, Route, route};
+use super::{containers, events, exec, images, networks, system, volumes};
+use crate::Engine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::logs::Watcher;
+
+/// What Docker answers on swarm's paths when there is no swarm. Clients compare it.
+const NO_SWARM: &str = "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again.";
+
+/// Answers one request. The work is a task of its own: it goes on when the client leaves, and a panic in it is a 500.
+pub(super) async fn respond(
+    engine: Arc<Engine>,
+    watcher: Watcher,
+    request: Request<Incoming>,
+) -> Reply {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let begun = std::time::Instant::now();
+    let answer = match tokio::spawn(handle(engine, watcher, request)).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => {
+            tracing::debug!(%method, %uri, error = error.message, "refused");
+            reply::error(&error)
+        }
+        Err(panic) => {
+            tracing::error!(%method, %uri, %panic, "a request failed by a fault of the engine");
+            reply::error(&Error::internal(
+                "the engine failed on this request; its log says where",
+            ))
+        }
+    };
+    let status = answer.status().as_u16();
+    let elapsed = begun.elapsed();
+    tracing::debug!(%method, %uri, status, ?elapsed, "request");
+    answer
+}
+
+async fn handle(
+    engine: Arc<Engine>,
+    watcher: Watcher,
+    mut request: Request<Incoming>,
+) -> Result<Reply> {
+    let upgrade = hyper::upgrade::on(&mut request);
+    let (head, body) = request.into_parts();
+    let target = Target::parse(head.uri.path());
+    let asked = target.version.unwrap_or(ApiVersion::NEWEST);
+    if asked < ApiVersion::OLDEST {
+        return Ok(too_old());
+    }
+    let call = Call {
+        engine,
+        watcher,
+        // Clients that pin a version newer than ours still get an answer: what we cannot do is refused where it is asked.
+        version: asked.min(ApiVersion::NEWEST),
+        query: Query::parse(head.uri.query().unwrap_or_default()),
+        headers: head.headers,
+        body,
+        upgrade,
+    };
+    match route(&head.method, &target.path) {
+        Route::Ping => Ok(system::ping(&head.method)),
+        Route::Version => system::version(call).await,
+        Route::Info => system::info(call).await,
+        Route::Events => events::events(call).await,
+        Route::Containers(All::List) => containers::list(call).await,
+        Route::Containers(All::Create) => containers::create(call).await,
+        Route::Containers(All::Prune) => containers::prune(call).await,
+        Route::Container(id, verb) => containers::handle(call, id, verb).await,
+        Route::Exec(id, verb) => exec::handle(call, id, verb).await,
+        Route::Images(All::List) => images::list(call).await,
+        Route::Images(All::Create) => images::create(call).await,
+        Route::Images(All::Prune) => images::prune(call).await,
+        Route::ImageLoad => images::load(call).await,
+        Route::ImageSave => images::save(call).await,
+        Route::Image(name, verb) => images::handle(call, name, verb).await,
+        Route::Networks(verb) => networks::all(call, verb).await,
+        Route::Network(id, verb) => networks::handle(call, id, verb).await,
+        Route::Volumes(verb) => volumes::all(call, verb).await,
+        Route::Volume(name, verb) => volumes::handle(call, name, verb).await,
+        Route::EngineConfig => reply::ok(&call.engine.effective_config().await?),
+        Route::EngineCheck => reply::ok(&call.engine.check().await?),
+        Route::Plugins => reply::ok(&[(); 0]),
+        Route::Swarm => Err(Error::new(ErrorKind::Unavailable, NO_SWARM)),
+        Route::Unsupported(what) => Err(Error::unsupported(format!("{what} is not supported yet"))),
+        Route::Unknown => Err(Error::not_found("page not found")),
+    }
+}
+
+/// In plain text, as clients of that age expect it.
+fn too_old() -> Reply {
+    reply::text(
+        StatusCode::BAD_REQUEST,
+        "client version is too old. Minimum supported API version is 1.24, please upgrade your client to a newer version\n",
+    )
+}

@@ -1,0 +1,242 @@
+//! Attach and exec: the connection stops being HTTP and becomes the process's own.
+//!
+//! After the 101 the client's descriptor leaves our hands, so that the session goes on when the engine does not.
+
+use std::io::Write as _;
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
+
+use bowline_api::stdcopy::{Stream as Kind, frame};
+use bowline_api::{AttachRequest, ExecStart};
+use http::HeaderMap;
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
+use hyper::StatusCode;
+use hyper::ext::ReasonPhrase;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+
+use super::body;
+use super::call::Call;
+use super::path::ApiVersion;
+use super::reply::{self, Reply};
+use crate::Stream;
+use crate::error::{Error, Result};
+
+/// How output is written behind the 101.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// A terminal: as it is.
+    Raw,
+    /// stdout and stderr told apart.
+    Multiplexed,
+}
+
+/// `POST /containers/{id}/attach`
+pub(super) async fn attach(call: Call, id: &str) -> Result<Reply> {
+    let [stdin, stdout, stderr, logs, stream] =
+        ["stdin", "stdout", "stderr", "logs", "stream"].map(|key| call.query.flag(key));
+    let detach_keys = call.query.text("detachKeys");
+    let request = AttachRequest {
+        stdin,
+        stdout,
+        stderr,
+        logs,
+        stream,
+        detach_keys,
+    };
+    demand_upgrade(&call.headers)?;
+    let ticket = call.engine.container_attach(id, request).await?;
+    let framing = framing(ticket.tty());
+    drop(tokio::spawn(async move {
+        let Some((stream, spare)) = take_over(call.upgrade).await else {
+            return;
+        };
+        if let Err(error) = ticket.attach(stream).await {
+            tell(&spare, framing, &error);
+        }
+    }));
+    Ok(switching(framing, call.version))
+}
+
+/// `POST /exec/{id}/start`
+pub(super) async fn exec(call: Call, id: &str) -> Result<Reply> {
+    let Call {
+        engine,
+        version,
+        headers,
+        body,
+        upgrade,
+        ..
+    } = call;
+    let start: ExecStart = body::json(&headers, body).await?;
+    let detach = start.detach;
+    if !detach {
+        demand_upgrade(&headers)?;
+    }
+    let ticket = engine.exec_start(id, start).await?;
+    if detach {
+        ticket.start(None).await?;
+        return Ok(reply::empty(StatusCode::OK));
+    }
+    let framing = framing(ticket.tty());
+    drop(tokio::spawn(async move {
+        let Some((stream, spare)) = take_over(upgrade).await else {
+            return;
+        };
+        if let Err(error) = ticket.start(Some(stream)).await {
+            tell(&spare, framing, &error);
+        }
+    }));
+    Ok(switching(framing, version))
+}
+
+fn framing(tty: bool) -> Framing {
+    if tty {
+        Framing::Raw
+    } else {
+        Framing::Multiplexed
+    }
+}
+
+/// Docker also gives the connection away behind a plain 200. That cannot be told from an answer by a proxy, and every
+/// client in use sends the header.
+fn demand_upgrade(headers: &HeaderMap) -> Result<()> {
+    if headers.contains_key(UPGRADE) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "this request takes the connection over: send the headers `Connection: Upgrade` and `Upgrade: tcp`",
+    ))
+}
+
+fn switching(framing: Framing, version: ApiVersion) -> Reply {
+    let mut answer = reply::empty(StatusCode::SWITCHING_PROTOCOLS);
+    answer
+        .extensions_mut()
+        .insert(ReasonPhrase::from_static(b"UPGRADED"));
+    let headers = answer.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(content_type(framing, version)),
+    );
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("tcp"));
+    answer
+}
+
+/// Before API 1.42 clients had to know from elsewhere whether there is a terminal.
+fn content_type(framing: Framing, version: ApiVersion) -> &'static str {
+    if framing == Framing::Multiplexed && version >= ApiVersion::one(42) {
+        "application/vnd.docker.multiplexed-stream"
+    } else {
+        "application/vnd.docker.raw-stream"
+    }
+}
+
+/// The content type of a log; the same rule.
+pub(super) fn log_type(tty: bool, version: ApiVersion) -> &'static str {
+    content_type(framing(tty), version)
+}
+
+/// The client's socket after the 101, and a second handle on it for what goes wrong at the last moment. `None` when the
+/// client left.
+async fn take_over(upgrade: OnUpgrade) -> Option<(Stream, StdStream)> {
+    let taken = match upgrade.await {
+        Ok(upgraded) => into_stream(upgraded),
+        Err(error) => {
+            tracing::debug!(%error, "a client left before its connection was taken over");
+            return None;
+        }
+    };
+    taken
+        .inspect_err(|error| tracing::error!(%error, "a connection cannot be taken over"))
+        .ok()
+}
+
+fn into_stream(upgraded: Upgraded) -> std::io::Result<(Stream, StdStream)> {
+    let parts = upgraded
+        .downcast::<TokioIo<UnixStream>>()
+        .map_err(|_| std::io::Error::other("it is not a Unix socket"))?;
+    let socket = parts.io.into_inner().into_std()?;
+    let spare = socket.try_clone()?;
+    Ok((
+        Stream {
+            fd: OwnedFd::from(socket),
+            leftover: parts.read_buf.to_vec(),
+        },
+        spare,
+    ))
+}
+
+/// The status has been sent, so the error can only be part of the output.
+fn tell(mut client: &StdStream, framing: Framing, error: &Error) {
+    let text = format!("{}\r\n", error.message);
+    let bytes = match framing {
+        Framing::Raw => text.into_bytes(),
+        Framing::Multiplexed => frame(Kind::Stderr, text.as_bytes()),
+    };
+    // A client that left does not read it.
+    drop(client.write_all(&bytes));
+    drop(client.shutdown(Shutdown::Both));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use hyper::service::service_fn;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_connection_is_given_away_with_what_came_too_early() {
+        let (client, server) = UnixStream::pair().unwrap();
+        let (sender, taken) = oneshot::channel();
+        let sender = std::sync::Mutex::new(Some(sender));
+        let service = service_fn(move |mut request| {
+            let upgrade = hyper::upgrade::on(&mut request);
+            let sender = sender.lock().unwrap().take().unwrap();
+            drop(tokio::spawn(async move {
+                sender.send(take_over(upgrade).await.unwrap())
+            }));
+            async { Ok::<_, std::convert::Infallible>(switching(Framing::Raw, ApiVersion::NEWEST)) }
+        });
+        drop(tokio::spawn(
+            hyper::server::conn::http1::Builder::new()
+                .title_case_headers(true)
+                .serve_connection(TokioIo::new(server), service)
+                .with_upgrades(),
+        ));
+        let mut client = client.into_std().unwrap();
+        client.set_nonblocking(false).unwrap();
+        let head = "POST /exec/1/start HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n";
+        client.write_all(format!("{head}early").as_bytes()).unwrap();
+        let (stream, spare) = taken.await.unwrap();
+        assert_eq!(stream.leftover, b"early");
+        tell(&spare, Framing::Raw, &Error::internal("oh"));
+        drop((stream, spare));
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        let (head, output) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 101 UPGRADED\r\n"), "{head}");
+        assert!(
+            head.contains("Connection: Upgrade\r\nUpgrade: tcp"),
+            "{head}"
+        );
+        assert!(
+            !head.contains("Content-Length") && !head.contains("Transfer-Encoding"),
+            "{head}"
+        );
+        assert_eq!(output, "oh\r\n");
+    }
+
+    #[test]
+    fn older_clients_are_told_nothing_about_frames() {
+        assert!(content_type(Framing::Multiplexed, ApiVersion::one(42)).contains("multiplexed"));
+        assert!(content_type(Framing::Multiplexed, ApiVersion::one(41)).contains("raw"));
+        assert!(content_type(Framing::Raw, ApiVersion::one(51)).contains("raw"));
+    }
+}

@@ -4,10 +4,16 @@
 //! Nothing here touches the file system, the environment or the clock: files come through a trait,
 //! variables as a value.
 
+mod decode;
 pub mod diagnostic;
 pub mod grammar;
+pub mod load;
+mod merge;
 pub mod model;
 pub mod print;
 mod similar;
 pub mod source;
+pub mod support;
 pub mod yaml;
+
+pub use load::{Env, Faults, Files, Loaded, Options, load};

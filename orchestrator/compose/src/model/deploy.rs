@@ -35,7 +35,10 @@ pub struct Resources {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct ResourceLimits {
     /// Processors.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "super::units::processors"
+    )]
     pub cpus: Option<f32>,
     /// Memory.
     #[serde(skip_serializing_if = "Option::is_none")]

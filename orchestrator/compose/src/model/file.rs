@@ -51,14 +51,33 @@ pub struct FileReference {
     pub mode: Option<u32>,
 }
 
+impl FileReference {
+    /// The absolute path of a config: its target, from the root if relative, else `/<source>`.
+    #[must_use]
+    pub fn config_path(&self) -> String {
+        self.path("/")
+    }
+
+    /// The absolute path of a secret: its target, from `/run/secrets` if relative.
+    #[must_use]
+    pub fn secret_path(&self) -> String {
+        self.path("/run/secrets/")
+    }
+
+    fn path(&self, folder: &str) -> String {
+        let target = self.target.as_deref().unwrap_or(&self.source);
+        if target.starts_with('/') {
+            target.to_owned()
+        } else {
+            format!("{folder}{target}")
+        }
+    }
+}
+
 #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
 fn octal<S: Serializer>(mode: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
     match mode {
-        Some(mode) => serializer.collect_str(
-            &format_args!("{mode:#06o}")
-                .to_string()
-                .replacen("0o", "0", 1),
-        ),
+        Some(mode) => serializer.collect_str(&format_args!("{mode:04o}")),
         None => serializer.serialize_none(),
     }
 }

@@ -45,7 +45,10 @@ pub struct Service {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub configs: Vec<FileReference>,
     /// Processors it may use.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "super::units::processors"
+    )]
     pub cpus: Option<f32>,
     /// Host devices.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -119,9 +122,12 @@ pub struct Service {
     /// Secrets it sees.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<FileReference>,
-    /// Security options; a seccomp profile's path is already replaced by its text.
+    /// Security options as written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub security_opt: Vec<String>,
+    /// The text of the seccomp profile that `security_opt` names, if it names a file.
+    #[serde(skip)]
+    pub seccomp_profile: Option<String>,
     /// The size of /dev/shm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shm_size: Option<Bytes>,
@@ -167,8 +173,8 @@ pub struct Service {
     /// A terminal.
     #[serde(skip_serializing_if = "is_false")]
     pub tty: bool,
-    /// `x-*` keys.
-    #[serde(flatten)]
+    /// `x-*` keys; Compose does not print those of a service.
+    #[serde(skip)]
     pub extensions: BTreeMap<String, serde_json::Value>,
 }
 

@@ -80,6 +80,25 @@ impl Serialize for Duration {
     }
 }
 
+/// A number of processors; a whole one prints without a point, as in Go.
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only for numbers that are whole and small"
+)]
+pub(super) fn processors<S: Serializer>(
+    value: &Option<f32>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(cpus) if cpus.fract() == 0.0 && cpus.abs() < 1e9 => {
+            serializer.serialize_i64(*cpus as i64)
+        }
+        Some(cpus) => serializer.serialize_f32(*cpus),
+        None => serializer.serialize_none(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

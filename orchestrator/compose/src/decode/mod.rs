@@ -1,0 +1,37 @@
+//! The merged tree becomes the model. Every fault is collected with its place; what is faulty is
+//! left at its default, so that the rest can be looked at too.
+
+mod attach;
+mod command;
+mod fields;
+mod limits;
+mod lists;
+mod ports;
+mod reader;
+mod resource;
+mod service;
+mod volumes;
+
+use crate::model::Project;
+use crate::yaml::Node;
+
+pub(crate) use reader::Decoder;
+pub(crate) use volumes::clean_target;
+
+use fields::Fields;
+
+/// Decodes a whole project.
+pub(crate) fn project(decoder: &mut Decoder<'_>, root: &Node) -> Project {
+    let mut project = Project::default();
+    let Some(mut fields) = Fields::open(decoder, root, "project", "") else {
+        return project;
+    };
+    fields.version();
+    project.extensions = fields.extensions();
+    project.networks = fields.named("networks", resource::network);
+    project.volumes = fields.named("volumes", resource::volume);
+    project.configs = fields.named("configs", resource::config);
+    project.secrets = fields.named("secrets", resource::secret);
+    project.services = fields.named_in_order("services", service::service);
+    project
+}

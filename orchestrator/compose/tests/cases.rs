@@ -1,0 +1,73 @@
+//! Runs every case of `compose-specs/cases`. `BOWLINE_UPDATE=1` writes what comes out into the
+//! files; read the difference before keeping it.
+
+mod harness;
+
+use std::collections::BTreeMap;
+
+use bowline_compose::support::{self, Support};
+
+#[test]
+fn every_case_gives_what_it_expects() {
+    let update = std::env::var_os("BOWLINE_UPDATE").is_some();
+    let mut failed = Vec::new();
+    let cases = harness::cases();
+    for case in &cases {
+        let actual = case.actual();
+        if actual == case.expected {
+            continue;
+        }
+        if update {
+            std::fs::write(&case.origin.0, rewritten(case, &actual)).unwrap();
+        } else {
+            failed.push(format!("{}\n{}", case.name, rewritten(case, &actual)));
+        }
+    }
+    assert!(cases.len() > 20, "the cases were not found");
+    assert!(
+        failed.is_empty(),
+        "{} cases differ:\n\n{}",
+        failed.len(),
+        failed.join("\n\n")
+    );
+}
+
+/// The case's file with other expectations.
+fn rewritten(case: &harness::Case, actual: &BTreeMap<String, String>) -> String {
+    let mut out = case.origin.1.clone();
+    for (name, text) in &case.files {
+        out.push_str(&format!("--- {name}\n{text}"));
+    }
+    for (name, text) in actual {
+        out.push_str(&format!("=== {name}\n{text}\n"));
+    }
+    out
+}
+
+/// The table promises; a case has to show it. A key counts as shown when some case that loads, or
+/// that is refused for it, has it in its files.
+#[test]
+fn every_key_of_the_table_is_in_a_case() {
+    let cases = harness::cases();
+    let written = |key: &str, section: &str| {
+        let with_colon = format!("{key}:");
+        cases
+            .iter()
+            .filter(|case| case.expected.contains_key(section))
+            .any(|case| {
+                case.files.iter().any(|(_, text)| {
+                    text.split(|c: char| c.is_whitespace() || matches!(c, '{' | ','))
+                        .any(|word| word == with_colon)
+                })
+            })
+    };
+    for (place, keys) in support::places() {
+        for (key, support) in keys {
+            let shown = match support {
+                Support::Supported => written(key, "json"),
+                Support::Refused | Support::Unknown => written(key, "errors"),
+            };
+            assert!(shown, "no case has `{key}` at `{place}`");
+        }
+    }
+}

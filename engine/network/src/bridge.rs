@@ -102,6 +102,9 @@ pub(crate) fn settings(bridge: &Bridge) -> Result<()> {
     // would let in besides is dropped by the rules.
     sysctl::set(&format!("net/ipv4/conf/{name}/route_localnet"), "1")?;
     sysctl::set_if_known(&format!("net/ipv6/conf/{name}/accept_ra"), "0")?;
+    // Until its link-local address is known to be nobody else's, which takes a second, a router asks for no neighbour.
+    // Hardware addresses here are made by us, so there is nothing to find out.
+    sysctl::set_if_known(&format!("net/ipv6/conf/{name}/accept_dad"), "0")?;
     let without_ipv6 = if bridge.v6.is_some() { "0" } else { "1" };
     sysctl::set_if_known(&format!("net/ipv6/conf/{name}/disable_ipv6"), without_ipv6)
 }

@@ -22,7 +22,7 @@ pub(crate) fn connect(
     netns: BorrowedFd<'_>,
     endpoint: &Endpoint,
     port: &str,
-    isolated: bool,
+    behaviour: Port,
 ) -> Result<()> {
     bridge::check_name(&endpoint.ifname)?;
     let sysctls = sysctl::of_endpoint(&endpoint.ifname, &endpoint.sysctls)?;
@@ -38,7 +38,7 @@ pub(crate) fn connect(
     let pair = || {
         vec![
             Step::veth(port, mtu, master.index, &peer),
-            Step::port_up(port, isolated, reflects()),
+            Step::port_up(port, behaviour.isolated, behaviour.hairpin),
         ]
     };
     match rtnl.run(pair()) {
@@ -51,7 +51,7 @@ pub(crate) fn connect(
     }
     let inside = with_netns(netns, || set_up(endpoint, &sysctls))?;
     let done = inside
-        .and_then(|()| wait_until_running(rtnl, port))
+        .and_then(|()| wait_until_running(rtnl, &[port, &endpoint.bridge]))
         .and_then(|()| announce(netns, endpoint));
     if done.is_err() {
         disconnect(rtnl, port)?;
@@ -67,11 +67,26 @@ pub(crate) fn disconnect(rtnl: &mut Rtnl, port: &str) -> Result<()> {
     }
 }
 
-/// Whether bridged packets pass through the host's IP rules, as dockerd and others switch on for the whole host.
+/// How the host's end behaves as a port of the bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Port {
+    /// It does not talk to other isolated ports.
+    pub(crate) isolated: bool,
+    /// It may send a packet back to where it came from.
+    pub(crate) hairpin: bool,
+}
+
+/// The port's behaviour, from settings of the calling thread's namespace, which should be the host's.
 ///
-/// A container that reaches itself by a published port must then get its packet back through the port it came from.
-fn reflects() -> bool {
-    sysctl::get("net/bridge/bridge-nf-call-iptables").as_deref() == Some("1")
+/// Where bridged packets pass through the host's IP rules, as dockerd switches on for the whole host, our rules keep
+/// members apart, and a packet to a published port is turned round inside the bridge: isolation would drop it, and a
+/// container that reaches itself needs it back through its own port. Elsewhere only isolation keeps members apart.
+pub(crate) fn port(icc: bool) -> Port {
+    let hairpin = sysctl::get("net/bridge/bridge-nf-call-iptables").as_deref() == Some("1");
+    Port {
+        isolated: !icc && !hairpin,
+        hairpin,
+    }
 }
 
 /// The container's side, in the calling thread's namespace: settings first, then addresses, then up, then routes.
@@ -83,6 +98,13 @@ fn set_up(endpoint: &Endpoint, sysctls: &[(String, String)]) -> Result<()> {
         if v6 { "0" } else { "1" },
     )?;
     sysctl::set_if_known(&format!("net/ipv6/conf/{name}/accept_ra"), "0")?;
+    sysctl::set_if_known(&format!("net/ipv6/conf/{name}/accept_dad"), "0")?;
+    // Whoever reaches a neighbour by a published port is told by the host of a shorter way, on which the neighbour
+    // would be asked for an address that it does not have. IPv4 takes the advice unless both settings refuse it.
+    for link in ["all", name] {
+        sysctl::set(&format!("net/ipv4/conf/{link}/accept_redirects"), "0")?;
+    }
+    sysctl::set_if_known(&format!("net/ipv6/conf/{name}/accept_redirects"), "0")?;
     for (key, value) in sysctls {
         sysctl::set(key, value)?;
     }
@@ -127,17 +149,22 @@ fn set_up(endpoint: &Endpoint, sysctls: &[(String, String)]) -> Result<()> {
     Ok(rtnl.run(steps)?)
 }
 
-/// The port only forwards after the kernel has noticed the carrier, in a worker of its own. A first packet sent before
-/// that is lost, and its sender waits a second to try again. Looking at the link makes newer kernels notice at once.
-fn wait_until_running(rtnl: &mut Rtnl, port: &str) -> Result<()> {
-    for _ in 0..LOOKS {
-        match rtnl.link(port)? {
-            Some(link) if link.running => return Ok(()),
-            Some(_) => thread::sleep(PAUSE),
-            None => break,
+/// A port only forwards, and a bridge with its first port only sends, after the kernel has noticed the carrier, in a
+/// worker of its own. A first packet before that is lost, and its sender waits a second to try again. Looking at the
+/// link makes newer kernels notice at once.
+fn wait_until_running(rtnl: &mut Rtnl, links: &[&str]) -> Result<()> {
+    for name in links {
+        let mut looks = 0..LOOKS;
+        while !rtnl.link(name)?.is_some_and(|link| link.running) {
+            if looks.next().is_none() {
+                return Err(
+                    link::LinkError::missing(format!("wait for `{name}` to come up")).into(),
+                );
+            }
+            thread::sleep(PAUSE);
         }
     }
-    Err(link::LinkError::missing(format!("wait for `{port}` to come up")).into())
+    Ok(())
 }
 
 /// Tells the neighbours, when asked to, which hardware address belongs to this address now.

@@ -294,13 +294,14 @@ impl Host {
 
     /// Gives a container an interface on a bridge; packets pass when this returns.
     pub fn connect(&self, netns: &Netns, endpoint: &Endpoint) -> Result<()> {
-        let port = self.port_name(netns, &endpoint.ifname);
+        let name = self.port_name(netns, &endpoint.ifname);
         let mut state = self.state();
-        let isolated = state
+        let icc = state
             .bridges
             .get(&endpoint.bridge)
-            .is_some_and(|bridge| !bridge.icc);
-        endpoint::connect(&mut state.rtnl, netns.as_fd(), endpoint, &port, isolated)
+            .is_none_or(|bridge| bridge.icc);
+        let port = with_netns(&self.config.root_netns, || endpoint::port(icc))?;
+        endpoint::connect(&mut state.rtnl, netns.as_fd(), endpoint, &name, port)
     }
 
     /// Takes an interface away from a running container.

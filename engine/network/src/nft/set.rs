@@ -108,7 +108,9 @@ impl SetSpec {
         if self.interval {
             flags |= FLAG_INTERVAL;
         }
-        if self.key.len() > 1 && self.interval {
+        // Only intervals have to know where one field of the key ends; a hash takes the key as it is.
+        let ranges_of_fields = self.interval && self.key.len() > 1;
+        if ranges_of_fields {
             flags |= FLAG_CONCAT;
         }
         match self.data {
@@ -130,10 +132,23 @@ impl SetSpec {
             .u32(4, key_type)
             .u32(5, key_len);
         attrs = attrs.append(&data);
-        if self.key.len() > 1 {
+        if ranges_of_fields {
             attrs = attrs.nested(9, &Attrs::new().nested(2, &field_lengths(self.key)));
         }
-        attrs.u32(10, id)
+        attrs.u32(10, id).bytes(13, &self.byte_orders())
+    }
+
+    /// User data that only `nft` reads: without it, it lists interface names as empty strings.
+    fn byte_orders(&self) -> Vec<u8> {
+        const OF_KEY: u8 = 0;
+        const HOST: u32 = 1;
+        const BIG_ENDIAN: u32 = 2;
+        let order = if self.key == [Field::IfName] {
+            HOST
+        } else {
+            BIG_ENDIAN
+        };
+        [&[OF_KEY, 4][..], &order.to_ne_bytes()].concat()
     }
 }
 

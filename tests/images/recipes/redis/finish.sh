@@ -1,0 +1,3 @@
+rm -rf /etc/redis /etc/init.d/redis-server /var/lib/redis
+mkdir /data
+chown redis:redis /data

@@ -112,11 +112,52 @@ fn tree(ranges: &[Range]) -> Block {
     match ranges {
         [] => Vec::new(),
         [only] => only.code.clone(),
-        _ => {
+        _ => shared(ranges).unwrap_or_else(|| {
             let (low, high) = ranges.split_at(ranges.len() / 2);
             branch(high[0].first, tree(low), tree(high))
+        }),
+    }
+}
+
+/// As far as short jumps reach: all comparisons, then each code they lead to, once. Most ranges share one of two
+/// verdicts, so this halves the program, and with it the time the kernel takes to check and translate it.
+fn shared(ranges: &[Range]) -> Option<Block> {
+    let mut end = ranges.len() - 1;
+    let mut codes: Vec<(&Block, usize)> = Vec::new();
+    for Range { code, .. } in ranges {
+        if codes.iter().all(|(other, _)| *other != code) {
+            codes.push((code, end));
+            end += code.len();
         }
     }
+    u8::try_from(end).ok()?;
+    let mut block = Block::with_capacity(end);
+    let start = |range: &Range| {
+        codes
+            .iter()
+            .find(|(code, _)| **code == range.code)
+            .map_or(end, |(_, start)| *start)
+    };
+    compare(ranges, &start, &mut block);
+    block.extend(codes.iter().flat_map(|(code, _)| code.iter()));
+    Some(block)
+}
+
+/// Appends the comparisons that tell `ranges` (two or more) apart and returns where they begin.
+fn compare(ranges: &[Range], start: &impl Fn(&Range) -> usize, block: &mut Block) -> usize {
+    let here = block.len();
+    let (low, high) = ranges.split_at(ranges.len() / 2);
+    block.push(jump(JGE, high[0].first, 0, 0));
+    let mut place = |part: &[Range]| match part {
+        [only] => start(only),
+        _ => compare(part, start, block),
+    };
+    let (low, high) = (place(low), place(high));
+    // The caller has made sure that everything lies within reach.
+    let distance = |target: usize| u8::try_from(target - here - 1).unwrap_or(u8::MAX);
+    block[here].jf = distance(low);
+    block[here].jt = distance(high);
+    here
 }
 
 /// `low` when the accumulator is below `pivot`, else `high`. Neither falls through.

@@ -1,12 +1,21 @@
 //! A profile as it is written: Docker's JSON, which is OCI's plus `archMap`, `includes` and `excludes`.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 
-/// A profile, read but not yet resolved for a container.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A profile, read but not yet resolved for a container. Cheap to clone and to compare with itself.
+#[derive(Clone, Debug, Eq)]
 pub struct Profile {
+    pub(super) content: Arc<Content>,
+    /// Of the content, so that looking up a compiled program need not read it all again.
+    hash: u64,
+}
+
+/// What a profile says.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Content {
     pub(super) default: Action,
     pub(super) architectures: Architectures,
     pub(super) groups: Vec<Group>,
@@ -146,17 +155,40 @@ pub enum ProfileError {
     Kernel(String),
 }
 
+impl From<Content> for Profile {
+    fn from(content: Content) -> Self {
+        let mut hasher = DefaultHasher::new();
+        content.hash(&mut hasher);
+        Self {
+            hash: hasher.finish(),
+            content: Arc::new(content),
+        }
+    }
+}
+
+impl Hash for Profile {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.hash.hash(state);
+    }
+}
+
+impl PartialEq for Profile {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.content, &other.content) || self.content == other.content
+    }
+}
+
 impl Profile {
     /// The profile of a container that asks for nothing.
     #[must_use]
-    pub fn docker_default() -> Arc<Self> {
-        static DEFAULT: LazyLock<Arc<Profile>> = LazyLock::new(|| {
+    pub fn docker_default() -> Self {
+        static DEFAULT: LazyLock<Profile> = LazyLock::new(|| {
             // The text is part of this binary and a test reads it, so it cannot be wrong at run time; were it, a
             // profile without rules denies everything, which is the safe side.
             let read = Profile::from_json(include_str!("profile.json"));
-            Arc::new(read.unwrap_or_else(|_| Profile::deny_all()))
+            read.unwrap_or_else(|_| Profile::deny_all())
         });
-        Arc::clone(&DEFAULT)
+        DEFAULT.clone()
     }
 
     /// Reads a custom profile.
@@ -165,11 +197,11 @@ impl Profile {
     }
 
     fn deny_all() -> Self {
-        Self {
+        Self::from(Content {
             default: Action::errno(1),
             architectures: Architectures::Listed(Vec::new()),
             groups: Vec::new(),
-        }
+        })
     }
 }
 
@@ -224,7 +256,7 @@ impl Written {
         } else {
             Architectures::Mapped(self.arch_map)
         };
-        Ok(Profile {
+        let content = Content {
             default: Action::parse(&self.default_action, self.default_errno_ret)?,
             architectures,
             groups: self
@@ -232,7 +264,8 @@ impl Written {
                 .into_iter()
                 .map(WrittenGroup::check)
                 .collect::<Result<_, _>>()?,
-        })
+        };
+        Ok(content.into())
     }
 }
 

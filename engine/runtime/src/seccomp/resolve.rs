@@ -52,6 +52,7 @@ impl Resolved {
         caps: CapSet,
         target: Target,
     ) -> Result<Self, CompileError> {
+        let profile = &profile.content;
         let groups: Vec<&Group> = profile
             .groups
             .iter()

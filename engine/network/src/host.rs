@@ -16,7 +16,7 @@ use crate::model::{Bridge, Endpoint, Publication};
 use crate::nft::{Batch, Family, Nft};
 use crate::ports::{self, PortError, PortRequest, Reserved, Target};
 use crate::reaper::Reaper;
-use crate::{Config, DnsSockets, NetworkError, Result};
+use crate::{Config, DnsSockets, NetworkError, Result, Watch};
 use crate::{beside, bridge, conntrack, dns_sockets, endpoint, ipam, rules, sysctl};
 
 /// Networks of one engine: what it knows, and its ways to the kernel.
@@ -129,6 +129,8 @@ impl Host {
     }
 
     fn in_use(&self) -> Result<Vec<IpNet>> {
+        // A network that comes back at once should find its old subnet free.
+        self.reaper.finish();
         let mut state = self.state();
         let mut all: Vec<_> = state
             .rtnl
@@ -241,6 +243,11 @@ impl Host {
         self.accept_forwarding(&mut state)
     }
 
+    /// Tells when to call [`Host::mend`].
+    pub fn watch(&self) -> Result<Watch> {
+        with_netns(&self.config.root_netns, Watch::open)?
+    }
+
     fn accept_forwarding(&self, state: &mut State) -> Result<()> {
         let own = format!("{}+", self.config.prefix);
         let foreign = state
@@ -261,13 +268,15 @@ impl Host {
     /// Makes and pins an empty namespace, its loopback up, with Docker's defaults for namespaces of containers.
     pub fn create_netns(&self, id: &str) -> Result<Netns> {
         let path = self.config.netns_dir.join(id);
-        let fd = netns::create()?;
-        with_netns(&fd, || {
+        let (fd, prepared) = netns::create_with(|| {
             Rtnl::open()?.run(vec![Step::up("lo")])?;
             // Unprivileged programs may serve low ports and ping: nothing outside the container is at stake.
             sysctl::set_if_known("net/ipv4/ip_unprivileged_port_start", "0")?;
             sysctl::set_if_known("net/ipv4/ping_group_range", "0\t2147483647")
-        })??;
+        })?;
+        prepared?;
+        // One that an engine left behind, between making it and writing it down.
+        netns::unpin(&path)?;
         netns::pin(&fd, &path)?;
         Ok(Netns {
             id: id.to_owned(),

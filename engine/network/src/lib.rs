@@ -27,6 +27,7 @@ mod reaper;
 mod rules;
 mod survey;
 mod sysctl;
+mod watch;
 
 pub use config::Config;
 pub use dns_sockets::{DnsSockets, RESOLVER};
@@ -36,3 +37,4 @@ pub use ledger::{Ledger, ledger};
 pub use model::{Bridge, Endpoint, Lan4, Lan6, Mac, Proto, Publication};
 pub use ports::{Conflict, Forward, Holder, PortError, PortRequest, Reserved, Target};
 pub use survey::{Survey, survey};
+pub use watch::Watch;

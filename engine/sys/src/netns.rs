@@ -80,11 +80,16 @@ pub fn current() -> Result<OwnedFd, NetnsError> {
 
 /// Makes an empty namespace. It lives as long as the descriptor, a pin or a process in it does.
 pub fn create() -> Result<OwnedFd, NetnsError> {
+    create_with(|| ()).map(|(ns, ())| ns)
+}
+
+/// The same, and runs `work` inside before anybody else can be there.
+pub fn create_with<T: Send>(work: impl FnOnce() -> T + Send) -> Result<(OwnedFd, T), NetnsError> {
     on_fresh_thread(|| {
         // SAFETY: the flag only replaces this thread's network namespace; it unshares no file table and no memory.
         unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
             .map_err(|e| NetnsError::Create(e.into()))?;
-        current()
+        Ok((current()?, work()))
     })?
 }
 

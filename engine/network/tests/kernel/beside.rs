@@ -36,8 +36,10 @@ fn a_forward_policy_of_drop_does_not_stop_us_and_is_left_as_it_was() {
     assert_eq!(host.ledger().unwrap().accepts, 2);
 
     // Docker's restart empties the chain.
+    let watch = host.watch().unwrap();
     world.nft("flush chain ip filter DOCKER-USER");
     assert_eq!(ask_tcp(&world.lan, at("192.0.2.1:8080")), None);
+    watch.wait().unwrap();
     host.mend().unwrap();
     host.mend().unwrap();
     assert_eq!(host.ledger().unwrap().accepts, 2);

@@ -83,6 +83,24 @@ fn a_new_engine_takes_over_and_open_connections_go_on() {
 }
 
 #[test]
+fn a_namespace_that_was_left_behind_is_replaced() {
+    let Some(world) = world() else { return };
+    let host = world.host();
+    let pins = world.config().netns_dir;
+    std::fs::write(pins.join("c"), "").unwrap();
+    assert!(
+        host.open_netns("c").is_err(),
+        "a plain file is no namespace"
+    );
+    for _ in 0..2 {
+        drop(host.create_netns("c").unwrap());
+        host.open_netns("c").unwrap();
+    }
+    host.remove_netns("c").unwrap();
+    assert!(names(&pins).is_empty());
+}
+
+#[test]
 fn a_bridge_that_is_missing_is_made_again() {
     let Some(world) = world() else { return };
     let host = world.host();
@@ -113,6 +131,13 @@ fn a_subnet_that_another_interface_has_is_not_taken() {
     let other = Host::open(world.config_named("zz"), &[], &[]).unwrap();
     let mut same = bridge(&other, 2);
     same.v4 = one.v4;
+    host.create_bridge(&one).unwrap();
+    host.remove_bridge(&one.ifname).unwrap();
+    assert_eq!(
+        host.choose_subnet("shop", &[]).unwrap(),
+        free,
+        "it comes back to where it was"
+    );
     host.create_bridge(&one).unwrap();
     let error = other.create_bridge(&same).unwrap_err();
     assert!(matches!(error, NetworkError::SubnetTaken { .. }), "{error}");

@@ -12,7 +12,7 @@ use super::body::{self, BodyReader};
 use super::filters;
 use super::path::ApiVersion;
 use super::query::Query;
-use crate::Engine;
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::logs::Watcher;
 

@@ -11,7 +11,7 @@ use super::query::Query;
 use super::reply::{self, Reply};
 use super::route::{All, Route, route};
 use super::{containers, events, exec, images, networks, system, volumes};
-use crate::Engine;
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logs::Watcher;
 
@@ -55,7 +55,7 @@ async fn handle(
     let target = Target::parse(head.uri.path());
     let asked = target.version.unwrap_or(ApiVersion::NEWEST);
     if asked < ApiVersion::OLDEST {
-        return Ok(too_old());
+        return Ok(too_old(asked));
     }
     let call = Call {
         engine,
@@ -69,7 +69,7 @@ async fn handle(
     };
     match route(&head.method, &target.path) {
         Route::Ping => Ok(system::ping(&head.method)),
-        Route::Version => system::version(call).await,
+        Route::Version => reply::ok(&call.engine.version()),
         Route::Info => system::info(call).await,
         Route::Events => events::events(call).await,
         Route::Containers(All::List) => containers::list(call).await,
@@ -87,7 +87,7 @@ async fn handle(
         Route::Network(id, verb) => networks::handle(call, id, verb).await,
         Route::Volumes(verb) => volumes::all(call, verb).await,
         Route::Volume(name, verb) => volumes::handle(call, name, verb).await,
-        Route::EngineConfig => reply::ok(&call.engine.effective_config().await?),
+        Route::EngineConfig => reply::ok(&call.engine.effective_settings()),
         Route::EngineCheck => reply::ok(&call.engine.check().await?),
         Route::Plugins => reply::ok(&[(); 0]),
         Route::Swarm => Err(Error::new(ErrorKind::Unavailable, NO_SWARM)),
@@ -97,9 +97,10 @@ async fn handle(
 }
 
 /// In plain text, as clients of that age expect it.
-fn too_old() -> Reply {
-    reply::text(
-        StatusCode::BAD_REQUEST,
-        "client version is too old. Minimum supported API version is 1.24, please upgrade your client to a newer version\n",
-    )
+fn too_old(asked: ApiVersion) -> Reply {
+    let oldest = ApiVersion::OLDEST;
+    let text = format!(
+        "client version {asked} is too old. Minimum supported API version is {oldest}, please upgrade your client to a newer version\n"
+    );
+    reply::text(StatusCode::BAD_REQUEST, text)
 }

@@ -25,7 +25,7 @@ pub(super) async fn events(call: Call) -> Result<Reply> {
     let since = time::parse("since", call.query.get("since"))?;
     let until = time::parse("until", call.query.get("until"))?;
     let span = Span { since, until };
-    let (past, live) = call.engine.events();
+    let (past, live) = call.engine.events_since(&filters)?;
     let past: Vec<_> = past
         .into_iter()
         .filter(|event| span.recalls(event) && wanted(&filters, event))

@@ -7,8 +7,9 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
 
+use bowline_api::ExecStart;
 use bowline_api::stdcopy::{Stream as Kind, frame};
-use bowline_api::{AttachRequest, ExecStart};
+use bowline_runtime::AttachedStreams;
 use http::HeaderMap;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
 use hyper::StatusCode;
@@ -17,12 +18,13 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-use super::body;
 use super::call::Call;
 use super::path::ApiVersion;
 use super::reply::{self, Reply};
-use crate::Stream;
+use super::{body, logs};
 use crate::error::{Error, Result};
+use crate::logs::Watcher;
+use crate::{AttachOptions, LogSource, Stream};
 
 /// How output is written behind the 101.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,27 +39,52 @@ enum Framing {
 pub(super) async fn attach(call: Call, id: &str) -> Result<Reply> {
     let [stdin, stdout, stderr, logs, stream] =
         ["stdin", "stdout", "stderr", "logs", "stream"].map(|key| call.query.flag(key));
-    let detach_keys = call.query.text("detachKeys");
-    let request = AttachRequest {
+    let detach_keys = call.query.text("detachKeys").unwrap_or_default();
+    demand_upgrade(&call.headers)?;
+    let streams = AttachedStreams {
         stdin,
         stdout,
         stderr,
+    };
+    let options = AttachOptions {
+        streams,
         logs,
         stream,
         detach_keys,
     };
-    demand_upgrade(&call.headers)?;
-    let ticket = call.engine.container_attach(id, request).await?;
+    let ticket = call.engine.container_attach(id, options).await?;
+    let past = if logs {
+        Some(call.engine.container_log_source(id).await?)
+    } else {
+        None
+    };
     let framing = framing(ticket.tty());
+    let reply = switching(framing, call.version);
     drop(tokio::spawn(async move {
-        let Some((stream, spare)) = take_over(call.upgrade).await else {
+        let Some((client, spare)) = take_over(call.upgrade).await else {
             return;
         };
-        if let Err(error) = ticket.attach(stream).await {
+        if let Some(past) = past
+            && let Err(error) = replay(past, (stdout, stderr), &call.watcher, &spare).await
+        {
+            tracing::debug!(%error, "a client left during the replay of a log");
+            return;
+        }
+        if stream && let Err(error) = ticket.attach(client).await {
             tell(&spare, framing, &error);
         }
     }));
-    Ok(switching(framing, call.version))
+    Ok(reply)
+}
+
+async fn replay(
+    past: LogSource,
+    streams: (bool, bool),
+    watcher: &Watcher,
+    client: &StdStream,
+) -> std::io::Result<()> {
+    let mut client = UnixStream::from_std(client.try_clone()?)?;
+    logs::replay(past, streams, watcher, &mut client).await
 }
 
 /// `POST /exec/{id}/start`
@@ -75,7 +102,7 @@ pub(super) async fn exec(call: Call, id: &str) -> Result<Reply> {
     if !detach {
         demand_upgrade(&headers)?;
     }
-    let ticket = engine.exec_start(id, start).await?;
+    let ticket = engine.exec_start(id, &start).await?;
     if detach {
         ticket.start(None).await?;
         return Ok(reply::empty(StatusCode::OK));

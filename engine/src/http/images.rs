@@ -1,20 +1,25 @@
 //! `/images`.
 
+use std::io;
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use bowline_api::RegistryAuth;
+use bowline_api::Progress;
+use bowline_image::Auth;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::HeaderMap;
 use hyper::StatusCode;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncReadExt as _, DuplexStream};
 
 use super::call::Call;
 use super::path::ApiVersion;
 use super::reply::{self, Reply};
 use super::route::ImageVerb;
 use super::{filters, progress};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 
 /// How much of an archive is sent at once.
@@ -36,26 +41,32 @@ pub(super) async fn list(call: Call) -> Result<Reply> {
 
 /// Pull or import.
 pub(super) async fn create(call: Call) -> Result<Reply> {
-    let query = &call.query;
-    let tag = query.text("tag");
+    let (engine, query) = (call.engine.clone(), call.query.clone());
+    let tag = query.text("tag").unwrap_or_default();
     if let Some(name) = query.text("fromImage") {
-        let auth = registry_auth(&call.headers);
-        let lines = call
-            .engine
-            .image_pull(name, tag, query.text("platform"), auth)
-            .await?;
-        return progress::reply(lines).await;
+        let (auth, platform) = (registry_auth(&call.headers), query.text("platform"));
+        let pull = |news| async move {
+            engine
+                .image_pull(&name, &tag, platform.as_deref(), auth, news)
+                .await?;
+            Ok(Vec::new())
+        };
+        return progress::reply(pull).await;
     }
     match query.get("fromSrc") {
         None | Some("") => Err(Error::invalid("either fromImage or fromSrc is needed")),
         Some("-") => {
-            let engine = call.engine.clone();
-            let changes = query.all("changes").map(str::to_owned).collect();
-            let (name, message) = (query.text("repo"), query.text("message"));
-            let lines = engine
-                .image_import(call.reader(), name, tag, changes, message)
-                .await?;
-            progress::reply(lines).await
+            let changes: Vec<String> = query.all("changes").map(str::to_owned).collect();
+            let [name, message] =
+                ["repo", "message"].map(|key| query.text(key).unwrap_or_default());
+            let tar = call.reader();
+            let import = |_news| async move {
+                let id = engine
+                    .image_import(tar, &name, &tag, &changes, &message)
+                    .await?;
+                Ok(vec![Progress::status(id)])
+            };
+            progress::reply(import).await
         }
         Some(_) => Err(Error::unsupported(
             "importing from a URL is not supported yet",
@@ -70,7 +81,12 @@ pub(super) async fn prune(call: Call) -> Result<Reply> {
 
 pub(super) async fn load(call: Call) -> Result<Reply> {
     let engine = call.engine.clone();
-    progress::reply(engine.image_load(call.reader()).await?).await
+    let tar = call.reader();
+    let load = |news| async move {
+        let lines = engine.image_load(tar, news).await?;
+        Ok(lines.into_iter().map(Progress::stream).collect())
+    };
+    progress::reply(load).await
 }
 
 pub(super) async fn save(call: Call) -> Result<Reply> {
@@ -84,7 +100,7 @@ pub(super) async fn save(call: Call) -> Result<Reply> {
     if names.is_empty() {
         return Err(Error::invalid("no image named in `names`"));
     }
-    Ok(archive(call.engine.image_save(names).await?))
+    archive(call.engine, names).await
 }
 
 /// One image.
@@ -93,12 +109,13 @@ pub(super) async fn handle(call: Call, name: &str, verb: ImageVerb) -> Result<Re
     match verb {
         ImageVerb::Inspect => reply::ok(&engine.image_inspect(name).await?),
         ImageVerb::History => reply::ok(&engine.image_history(name).await?),
-        ImageVerb::Save => Ok(archive(engine.image_save(vec![name.to_owned()]).await?)),
+        ImageVerb::Save => archive(call.engine, vec![name.to_owned()]).await,
         ImageVerb::Tag => {
             let target = query
                 .text("repo")
                 .ok_or_else(|| Error::invalid("repo is needed"))?;
-            engine.image_tag(name, target, query.text("tag")).await?;
+            let tag = query.text("tag").unwrap_or_else(|| "latest".into());
+            engine.image_tag(name, &target, &tag).await?;
             Ok(reply::empty(StatusCode::CREATED))
         }
         ImageVerb::Remove => {
@@ -108,26 +125,49 @@ pub(super) async fn handle(call: Call, name: &str, verb: ImageVerb) -> Result<Re
     }
 }
 
-/// An archive as it is made. A failure in the middle breaks the connection, so that nobody takes half of it for a whole.
-fn archive(tar: impl AsyncRead + Send + Unpin + 'static) -> Reply {
-    let pieces = stream::try_unfold(tar, |mut tar| async move {
-        let mut piece = Vec::with_capacity(PIECE);
-        let count = tar.read_buf(&mut piece).await?;
-        Ok((count > 0).then(|| (Bytes::from(piece), tar)))
+/// An archive as it is made. What fails before the first byte has a status; a failure in the middle breaks the
+/// connection, so that nobody takes half of an archive for a whole.
+async fn archive(engine: Arc<Engine>, names: Vec<String>) -> Result<Reply> {
+    let (mut tar, writer) = tokio::io::duplex(PIECE);
+    // Ends by itself when the client leaves: its next write then fails.
+    let made = tokio::spawn(async move { engine.image_save(&names, writer).await });
+    let first = piece(&mut tar)
+        .await
+        .map_err(|error| Error::failed("read the archive", &error))?;
+    if first.is_empty() {
+        made.await
+            .map_err(|error| Error::failed("make the archive", &error))??;
+        return Err(Error::internal("the archive is empty"));
+    }
+    let rest = stream::try_unfold((tar, made), |(mut tar, made)| async move {
+        let bytes = piece(&mut tar).await?;
+        if bytes.is_empty() {
+            made.await?.map_err(io::Error::other)?;
+            return Ok(None);
+        }
+        Ok::<_, io::Error>(Some((bytes, (tar, made))))
     });
-    reply::stream("application/x-tar", pieces)
+    let all = stream::once(std::future::ready(Ok(first))).chain(rest);
+    Ok(reply::stream("application/x-tar", all))
+}
+
+async fn piece(tar: &mut DuplexStream) -> io::Result<Bytes> {
+    let mut piece = Vec::with_capacity(PIECE);
+    tar.read_buf(&mut piece).await?;
+    Ok(Bytes::from(piece))
 }
 
 /// Credentials of the header, padded or not; what cannot be read counts as none, as in Docker.
-fn registry_auth(headers: &HeaderMap) -> Option<RegistryAuth> {
+fn registry_auth(headers: &HeaderMap) -> Option<Auth> {
     let lenient =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let text = headers.get("x-registry-auth")?;
     let json = GeneralPurpose::new(&URL_SAFE, lenient)
         .decode(text.as_bytes())
         .ok()?;
-    let auth = serde_json::from_slice(&json).ok()?;
-    Some(auth).filter(|auth| *auth != RegistryAuth::default())
+    serde_json::from_slice(&json)
+        .ok()
+        .filter(|auth: &Auth| !auth.is_empty())
 }
 
 #[cfg(test)]

@@ -1,17 +1,22 @@
 //! `GET /containers/{id}/logs`
 
 use std::io;
+use std::sync::Arc;
 
 use bowline_api::stdcopy::{Stream as Kind, frame};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::mpsc;
 
 use super::call::Call;
 use super::query::Query;
 use super::reply::{self, Reply};
 use super::{hijack, time};
+use crate::LogSource;
 use crate::error::{Error, Result};
-use crate::logs::{Options, Record, follow};
+use crate::logs::{Options, Record, Source, Watcher, follow};
+use crate::record::ContainerRecord;
 
 /// How records become bytes.
 #[derive(Clone, Copy, Debug)]
@@ -47,11 +52,53 @@ pub(super) async fn logs(call: Call, id: &str) -> Result<Reply> {
         tty: source.tty,
     };
     let kind = hijack::log_type(source.tty, call.version);
-    let mut batches = follow(source, options, &call.watcher);
+    let mut batches = read(source, options, &call.watcher);
     let pieces = stream::poll_fn(move |context| batches.poll_recv(context))
         .map(move |batch| Ok(Bytes::from(encode(batch, format))))
         .filter(|piece| std::future::ready(piece.as_ref().is_ok_and(|bytes| !bytes.is_empty())));
     Ok(reply::stream(kind, pieces))
+}
+
+/// The records of a container's log until its run is over. A restart by policy also ends it: clients reopen at `start`.
+fn read(
+    source: LogSource,
+    options: Options,
+    watcher: &Watcher,
+) -> mpsc::Receiver<io::Result<Vec<Record>>> {
+    let LogSource {
+        path, mut record, ..
+    } = source;
+    let started = record.borrow().run.started_at.clone();
+    let ended = Box::pin(async move {
+        let over = |record: &Arc<ContainerRecord>| {
+            !record.phase.is_alive() || record.run.started_at != started
+        };
+        // An error means that the container is gone, which is an end too.
+        drop(record.wait_for(over).await.map(|_| ()));
+    });
+    follow(Source { path, ended }, options, watcher)
+}
+
+/// Everything the container printed so far, as an attach replays it.
+pub(super) async fn replay(
+    source: LogSource,
+    streams: (bool, bool),
+    watcher: &Watcher,
+    client: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    let (stdout, stderr) = streams;
+    let format = Format {
+        stdout,
+        stderr,
+        timestamps: false,
+        details: false,
+        tty: source.tty,
+    };
+    let mut batches = read(source, Options::default(), watcher);
+    while let Some(batch) = batches.recv().await {
+        client.write_all(&encode(batch, format)).await?;
+    }
+    Ok(())
 }
 
 fn options(query: &Query) -> Result<Options> {

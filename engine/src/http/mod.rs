@@ -25,6 +25,7 @@ mod progress;
 mod query;
 mod reply;
 mod route;
+mod sample;
 mod server;
 mod stats;
 mod system;
@@ -35,7 +36,7 @@ use std::sync::Arc;
 
 use tokio::net::UnixListener;
 
-use crate::Engine;
+use crate::engine::Engine;
 use crate::logs::Watcher;
 
 /// Serves the API on `listener` until the future is dropped. Connections that are open then go on by themselves.

@@ -1,31 +1,107 @@
 //! Lines of pulls, loads and imports.
 
-use bowline_api::Progress;
+use std::future::Future;
+
+use bowline_api::{Progress, ProgressDetail};
+use bowline_image::Progress as News;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::reply::{self, Reply};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
-/// What an image operation reports: lines, and at most one error at the end.
-type Lines = mpsc::Receiver<Result<Progress>>;
-
+/// News that may wait for a slow client.
+const AHEAD: usize = 64;
 /// Width of the bar that older clients print as they get it.
 const BAR: u64 = 50;
 
-/// Streams `lines`. An operation that fails before its first line fails with a proper status; afterwards the error is the
-/// last line.
-pub(super) async fn reply(mut lines: Lines) -> Result<Reply> {
-    let first = match lines.recv().await {
-        Some(Err(error)) => return Err(error),
-        first => first,
+/// An operation and what it tells on its way.
+struct Running {
+    news: mpsc::Receiver<News>,
+    /// Taken when its result was.
+    task: Option<Task>,
+}
+
+/// What is left to say at the end. Ends with whoever waits for it: a pull that nobody watches stops.
+struct Task(JoinHandle<Result<Vec<Progress>>>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Runs `work` and streams its news, then the lines it ends with. An operation that fails before its first line fails
+/// with a proper status; afterwards the error is the last line.
+pub(super) async fn reply<W>(work: impl FnOnce(mpsc::Sender<News>) -> W) -> Result<Reply>
+where
+    W: Future<Output = Result<Vec<Progress>>> + Send + 'static,
+{
+    let (sender, news) = mpsc::channel(AHEAD);
+    let mut running = Running {
+        news,
+        task: Some(Task(tokio::spawn(work(sender)))),
     };
-    let rest = stream::poll_fn(move |context| lines.poll_recv(context));
-    let pieces = stream::iter(first)
-        .chain(rest)
-        .map(|item| Ok(Bytes::from(line(item))));
+    let first = running.next().await;
+    if let [Err(error)] = first.as_slice() {
+        return Err(error.clone());
+    }
+    let rest = stream::unfold(running, |mut running| async move {
+        let items = running.next().await;
+        (!items.is_empty()).then_some((items, running))
+    });
+    let lines = stream::once(std::future::ready(first)).chain(rest);
+    let pieces = lines.map(|items| {
+        Ok(Bytes::from(
+            items.into_iter().flat_map(line).collect::<Vec<u8>>(),
+        ))
+    });
     Ok(reply::stream("application/json", pieces))
+}
+
+impl Running {
+    /// The next lines, as many as there are; none at the end.
+    async fn next(&mut self) -> Vec<Result<Progress>> {
+        let mut news = Vec::new();
+        if self.news.recv_many(&mut news, AHEAD).await > 0 {
+            return news.into_iter().map(|news| Ok(progress(news))).collect();
+        }
+        let Some(mut task) = self.task.take() else {
+            return Vec::new();
+        };
+        match (&mut task.0).await {
+            Ok(Ok(lines)) => lines.into_iter().map(Ok).collect(),
+            Ok(Err(error)) => vec![Err(error)],
+            Err(panic) => {
+                tracing::error!(%panic, "an image operation failed by a fault of the engine");
+                vec![Err(Error::new(
+                    ErrorKind::Internal,
+                    "the engine failed; its log says where",
+                ))]
+            }
+        }
+    }
+}
+
+fn progress(news: News) -> Progress {
+    let News {
+        id,
+        status,
+        current,
+        total,
+    } = news;
+    // Compose takes every line with details for a layer's, and drops the others.
+    let about_layer = id.is_some() && !status.starts_with("Pulling from");
+    let progress_detail = about_layer.then_some(ProgressDetail { current, total });
+    let (id, status) = (id.unwrap_or_default(), status.into_owned());
+    Progress {
+        id,
+        status,
+        progress_detail,
+        ..Progress::default()
+    }
 }
 
 fn line(item: Result<Progress>) -> Vec<u8> {
@@ -101,13 +177,25 @@ mod tests {
 
     use super::*;
 
-    async fn stream_of(items: Vec<Result<Progress>>) -> Result<String> {
-        let (sender, receiver) = mpsc::channel(16);
-        for item in items {
-            sender.send(item).await.unwrap();
+    fn news(id: Option<&str>, status: &'static str, counts: Option<(u64, u64)>) -> News {
+        let id = id.map(str::to_owned);
+        let (current, total) = counts.unzip();
+        News {
+            id,
+            status: status.into(),
+            current,
+            total,
         }
-        drop(sender);
-        let body = reply(receiver)
+    }
+
+    async fn stream_of(items: Vec<News>, end: Result<Vec<Progress>>) -> Result<String> {
+        let work = |sender: mpsc::Sender<News>| async move {
+            for item in items {
+                sender.send(item).await.unwrap();
+            }
+            end
+        };
+        let body = reply(work)
             .await?
             .into_body()
             .collect()
@@ -119,25 +207,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_pull_reads_as_docker_writes_it() {
-        let lines = stream_of(vec![
-            Ok(Progress {
-                id: "latest".into(),
-                ..Progress::status("Pulling from library/nginx")
-            }),
-            Ok(Progress::layer("0123456789ab", "Pulling fs layer")),
-            Ok(Progress::bytes(
-                "0123456789ab",
-                "Downloading",
-                1_234_567,
-                4_000_000,
-            )),
-            Ok(Progress::layer("0123456789ab", "Pull complete")),
-            Ok(Progress::status(
+        let layer = Some("0123456789ab");
+        let lines = stream_of(
+            vec![
+                news(Some("latest"), "Pulling from library/nginx", None),
+                news(layer, "Pulling fs layer", None),
+                news(layer, "Downloading", Some((1_234_567, 4_000_000))),
+                news(layer, "Pull complete", None),
+            ],
+            Ok(vec![Progress::status(
                 "Status: Downloaded newer image for nginx:latest",
-            )),
-        ])
-        .await
-        .unwrap();
+            )]),
+        );
         let expected = [
             r#"{"status":"Pulling from library/nginx","id":"latest"}"#,
             r#"{"status":"Pulling fs layer","progressDetail":{},"id":"0123456789ab"}"#,
@@ -145,26 +226,39 @@ mod tests {
             r#"{"status":"Pull complete","progressDetail":{},"id":"0123456789ab"}"#,
             r#"{"status":"Status: Downloaded newer image for nginx:latest"}"#,
         ];
-        assert_eq!(lines, expected.map(|line| format!("{line}\r\n")).concat());
+        assert_eq!(
+            lines.await.unwrap(),
+            expected.map(|line| format!("{line}\r\n")).concat()
+        );
     }
 
     #[tokio::test]
     async fn a_failure_before_the_first_line_is_a_status() {
-        let error = stream_of(vec![Err(Error::not_found("manifest unknown"))])
-            .await
-            .unwrap_err();
-        assert_eq!(error.kind, crate::error::ErrorKind::NotFound);
+        let end = Err(Error::not_found("manifest unknown"));
+        assert_eq!(
+            stream_of(Vec::new(), end).await.unwrap_err().kind,
+            ErrorKind::NotFound
+        );
     }
 
     #[tokio::test]
     async fn a_failure_after_it_is_the_last_line() {
-        let lines = stream_of(vec![
-            Ok(Progress::stream("x")),
-            Err(Error::internal("broken")),
-        ])
-        .await;
-        let expected = "{\"stream\":\"x\"}\r\n{\"errorDetail\":{\"message\":\"broken\"},\"error\":\"broken\"}\r\n";
+        let lines = stream_of(vec![news(None, "x", None)], Err(Error::internal("broken"))).await;
+        let expected = "{\"status\":\"x\"}\r\n{\"errorDetail\":{\"message\":\"broken\"},\"error\":\"broken\"}\r\n";
         assert_eq!(lines.unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_stops_the_operation() {
+        let (held, released) = tokio::sync::oneshot::channel::<()>();
+        let answer = reply(|sender| async move {
+            sender.send(news(None, "x", None)).await.unwrap();
+            std::future::pending::<()>().await;
+            drop(held);
+            Ok(Vec::new())
+        });
+        drop(answer.await.unwrap());
+        assert!(released.await.is_err());
     }
 
     #[test]

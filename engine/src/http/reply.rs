@@ -37,9 +37,9 @@ pub(super) fn ok(value: &impl Serialize) -> Result<Reply, Error> {
 }
 
 /// Plain text.
-pub(super) fn text(status: StatusCode, text: &'static str) -> Reply {
+pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Reply {
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    with(status, kind, Bytes::from_static(text.as_bytes()))
+    with(status, kind, text.into())
 }
 
 /// Nothing but a status.

@@ -10,7 +10,8 @@ use futures_util::stream;
 
 use super::call::Call;
 use super::reply::{self, Reply};
-use crate::Engine;
+use super::sample;
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 
 /// How often a stream tells.
@@ -23,7 +24,7 @@ pub(super) async fn stats(call: Call, id: &str) -> Result<Reply> {
         return Err(Error::invalid("cannot have stream=true and one-shot=true"));
     }
     let engine = call.engine;
-    let first = engine.container_stats(id).await?;
+    let first = sample::sample(&engine, id).await?;
     if stream {
         return Ok(streamed(engine, id.to_owned(), first));
     }
@@ -32,7 +33,7 @@ pub(super) async fn stats(call: Call, id: &str) -> Result<Reply> {
         return reply::ok(&first);
     }
     tokio::time::sleep(PACE).await;
-    let second = engine.container_stats(id).await?;
+    let second = sample::sample(&engine, id).await?;
     reply::ok(&after(&first, second))
 }
 
@@ -45,7 +46,7 @@ fn streamed(engine: Arc<Engine>, id: String, first: Stats) -> Reply {
                 Some(previous) => {
                     tokio::time::sleep(PACE).await;
                     // The stream ends with the container.
-                    after(previous, engine.container_stats(&id).await.ok()?)
+                    after(previous, sample::sample(&engine, &id).await.ok()?)
                 }
             };
             Some((line(&sample), Some(sample)))

@@ -1,4 +1,4 @@
-//! `/_ping`, `/version`, `/info`.
+//! `/_ping` and `/info`.
 
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderValue, PRAGMA};
 use hyper::{Method, StatusCode};
@@ -25,10 +25,6 @@ pub(super) fn ping(method: &Method) -> Reply {
     headers.insert("builder-version", HeaderValue::from_static("1"));
     headers.insert("swarm", HeaderValue::from_static("inactive"));
     answer
-}
-
-pub(super) async fn version(call: Call) -> Result<Reply> {
-    reply::ok(&call.engine.version().await?)
 }
 
 pub(super) async fn info(call: Call) -> Result<Reply> {

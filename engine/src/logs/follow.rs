@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 
 use super::file::Reader;
 use super::watch::News;
-use super::{LogSource, Record, Watcher};
+use super::{Record, Source, Watcher};
 
 /// Batches that may wait for a slow client; the container never waits for it.
 const AHEAD: usize = 4;
@@ -32,7 +32,7 @@ pub struct Options {
 
 /// Reads `source` in batches. The channel ends with the log, or with an error; dropping the receiver ends the reading.
 pub fn follow(
-    source: LogSource,
+    source: Source,
     options: Options,
     watcher: &Watcher,
 ) -> mpsc::Receiver<io::Result<Vec<Record>>> {

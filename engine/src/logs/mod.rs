@@ -20,23 +20,17 @@ pub use record::Record;
 pub use watch::Watcher;
 
 /// Where a container's log is, and until when it grows.
-pub struct LogSource {
+pub struct Source {
     /// The newest file; rotated ones have `.1`, `.2` … behind the name.
     pub path: PathBuf,
-    /// `json-file`, `none` …
-    pub driver: String,
-    /// Whether the container has a terminal, whose output has no stderr.
-    pub tty: bool,
     /// Ready once the run that goes on now is over and its log complete; at once when none goes on.
     pub ended: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-impl std::fmt::Debug for LogSource {
+impl std::fmt::Debug for Source {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("LogSource")
+        out.debug_struct("Source")
             .field("path", &self.path)
-            .field("driver", &self.driver)
-            .field("tty", &self.tty)
             .finish_non_exhaustive()
     }
 }

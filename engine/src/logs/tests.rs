@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::{LogSource, Options, Record, Watcher, follow};
+use super::{Options, Record, Source, Watcher, follow};
 
 struct Log {
     dir: tempfile::TempDir,
@@ -65,10 +65,8 @@ impl Log {
         oneshot::Sender<()>,
     ) {
         let (end, ended) = oneshot::channel::<()>();
-        let source = LogSource {
+        let source = Source {
             path: self.path.clone(),
-            driver: "json-file".into(),
-            tty: false,
             ended: Box::pin(async move { drop(ended.await) }),
         };
         (follow(source, options, &Watcher::new()), end)

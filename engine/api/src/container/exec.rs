@@ -64,20 +64,3 @@ wire! {
         pub user: String,
     }
 }
-
-/// Which streams `POST /containers/{id}/attach` joins, as its query says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AttachRequest {
-    /// Write to the container. Compose asks for it even where the container has no stdin.
-    pub stdin: bool,
-    /// Read its standard output.
-    pub stdout: bool,
-    /// Read its standard error.
-    pub stderr: bool,
-    /// Begin with what it printed so far.
-    pub logs: bool,
-    /// Go on with what it prints from now on.
-    pub stream: bool,
-    /// `ctrl-p,ctrl-q` when `None`.
-    pub detach_keys: Option<String>,
-}

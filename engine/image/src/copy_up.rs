@@ -38,7 +38,10 @@ impl Store {
 }
 
 fn absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }
 
 fn adopt(path: &Path, stat: &Stat) -> io::Result<()> {

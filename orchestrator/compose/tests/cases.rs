@@ -32,6 +32,22 @@ fn every_case_gives_what_it_expects() {
     );
 }
 
+/// What `config` prints is a compose file for the same project.
+#[test]
+fn what_is_printed_loads_to_the_same() {
+    for case in harness::cases()
+        .iter()
+        .filter(|case| case.expected.contains_key("json"))
+    {
+        let printed = harness::Case {
+            files: vec![("compose.yaml".to_owned(), case.yaml())],
+            args: vec!["--profile".to_owned(), "*".to_owned()],
+            ..harness::Case::default()
+        };
+        assert_eq!(printed.yaml(), case.yaml(), "{}", case.name);
+    }
+}
+
 /// The case's file with other expectations.
 fn rewritten(case: &harness::Case, actual: &BTreeMap<String, String>) -> String {
     let mut out = case.origin.1.clone();

@@ -3,6 +3,12 @@
 //! Runs where Docker Compose v5.6.1 is installed (`COMPOSE_ORACLE` names its folder), and says how
 //! much was compared either way: a comparison that did not happen must not look like one.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test with its own report"
+)]
+
 mod harness;
 
 use std::io::Write as _;
@@ -45,9 +51,23 @@ fn main() -> ExitCode {
     }
 }
 
+/// The same text, character by character.
+fn compare_yaml(case: &Case, oracle: &Path) -> Result<(), String> {
+    let theirs = run(case, oracle, "yaml")?;
+    let ours = case.yaml();
+    if theirs == ours {
+        return Ok(());
+    }
+    let differ = |(left, right): &(&str, &str)| left != right;
+    let first = theirs.lines().zip(ours.lines()).find(differ);
+    Err(format!(
+        "  the YAML is not the same text: (Compose, we) {first:?}"
+    ))
+}
+
 /// The same model, or both an error.
 fn compare(case: &Case, oracle: &Path) -> Result<(), String> {
-    let theirs = run(case, oracle);
+    let theirs = run(case, oracle, "json");
     let ours = case.actual();
     match (theirs, ours.get("json")) {
         (Err(_), None) => Ok(()),
@@ -59,7 +79,7 @@ fn compare(case: &Case, oracle: &Path) -> Result<(), String> {
             let mut differences = Vec::new();
             differ("", &theirs, &ours, &mut differences);
             if differences.is_empty() {
-                Ok(())
+                compare_yaml(case, oracle)
             } else {
                 Err(differences.join("\n"))
             }
@@ -92,7 +112,7 @@ fn differ(path: &str, theirs: &serde_json::Value, ours: &serde_json::Value, out:
     }
 }
 
-fn run(case: &Case, oracle: &Path) -> Result<String, String> {
+fn run(case: &Case, oracle: &Path, format: &str) -> Result<String, String> {
     let temp = tempfile::tempdir().unwrap();
     let base = temp.path().join("srv");
     let project = base.join("project");
@@ -115,7 +135,7 @@ fn run(case: &Case, oracle: &Path) -> Result<String, String> {
     let place = |text: &str| text.replace(root, &real);
     let mut child = Command::new(oracle)
         .args(case.args.iter().map(|arg| place(arg)))
-        .args(["config", "--format", "json"])
+        .args(["config", "--format", format])
         .env_clear()
         .env("HOME", "/root")
         .env("PATH", "/bin")

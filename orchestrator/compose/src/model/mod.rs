@@ -119,8 +119,8 @@ pub struct Volume {
     /// Labels the person wrote.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// `x-*` keys.
-    #[serde(flatten)]
+    /// `x-*` keys; printed in YAML only.
+    #[serde(skip)]
     pub extensions: BTreeMap<String, serde_json::Value>,
 }
 

@@ -37,8 +37,8 @@ pub struct Network {
     /// IPv6 addressing, the engine's default when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_ipv6: Option<bool>,
-    /// `x-*` keys.
-    #[serde(flatten)]
+    /// `x-*` keys; printed in YAML only.
+    #[serde(skip)]
     pub extensions: BTreeMap<String, serde_json::Value>,
 }
 

@@ -173,7 +173,7 @@ pub struct Service {
     /// A terminal.
     #[serde(skip_serializing_if = "is_false")]
     pub tty: bool,
-    /// `x-*` keys; Compose does not print those of a service.
+    /// `x-*` keys; printed in YAML only.
     #[serde(skip)]
     pub extensions: BTreeMap<String, serde_json::Value>,
 }

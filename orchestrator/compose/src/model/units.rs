@@ -94,7 +94,8 @@ pub(super) fn processors<S: Serializer>(
         Some(cpus) if cpus.fract() == 0.0 && cpus.abs() < 1e9 => {
             serializer.serialize_i64(*cpus as i64)
         }
-        Some(cpus) => serializer.serialize_f32(*cpus),
+        // The shortest digits that mean this number, not all those of its wider neighbour.
+        Some(cpus) => serializer.serialize_some(&cpus.to_string().parse::<f64>().ok()),
         None => serializer.serialize_none(),
     }
 }

@@ -119,7 +119,7 @@ fn key_text(text: &str) -> String {
     if typed || text.chars().any(|c| !is_printable(c)) {
         return double_quoted(text);
     }
-    if is_old_boolean(text) || !is_plain(text) {
+    if is_old_boolean(text) || is_base_60(text) || !is_plain(text) {
         return format!("'{}'", text.replace('\'', "''"));
     }
     text.to_owned()
@@ -131,6 +131,19 @@ fn is_old_boolean(text: &str) -> bool {
         text.to_ascii_lowercase().as_str(),
         "y" | "n" | "yes" | "no" | "on" | "off"
     )
+}
+
+/// YAML 1.1 read `22:22` as a number too.
+fn is_base_60(text: &str) -> bool {
+    let mut parts = text.strip_prefix(['-', '+']).unwrap_or(text).split(':');
+    let first = parts.next().unwrap_or("");
+    let rest: Vec<&str> = parts.collect();
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    digits(first)
+        && !rest.is_empty()
+        && rest
+            .iter()
+            .all(|part| digits(part) && part.parse::<u8>().is_ok_and(|n| n < 60))
 }
 
 fn is_printable(c: char) -> bool {
@@ -146,7 +159,7 @@ fn is_plain(text: &str) -> bool {
     let first = text.chars().next();
     let indicator = |c: char| "#,[]{}&*!|>'\"%@`".contains(c);
     let lone = |c: char| text.len() == 1 || text[1..].starts_with(' ') && "-?:".contains(c);
-    first.is_some_and(|c| !indicator(c) && !("-?:".contains(c) && lone(c)))
+    first.is_some_and(|c| !(indicator(c) || "-?:".contains(c) && lone(c)))
         && !text.starts_with("---")
         && !text.starts_with("...")
         && !text.starts_with(' ')

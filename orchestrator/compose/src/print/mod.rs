@@ -103,6 +103,7 @@ pub fn yaml(project: &Project) -> String {
     }
     root.extend(from);
     drop_empty(&mut root);
+    add_extensions(&mut root, project);
     escape(&emit::document(&root.into()))
 }
 
@@ -135,8 +136,43 @@ fn drop_empty(root: &mut serde_json::Map<String, serde_json::Value>) {
         }
     });
     entries(root, "networks", &|network| {
-        network.retain(|key, value| key != "ipam" || !is_empty(value))
+        network.retain(|key, value| key != "ipam" || !is_empty(value));
     });
+}
+
+/// Adds the `x-*` keys of services and resources, which Compose writes in YAML only.
+fn add_extensions(root: &mut serde_json::Map<String, serde_json::Value>, project: &Project) {
+    let services = project
+        .services
+        .iter()
+        .map(|(k, v)| ("services", k, &v.extensions));
+    let networks = project
+        .networks
+        .iter()
+        .map(|(k, v)| ("networks", k, &v.extensions));
+    let volumes = project
+        .volumes
+        .iter()
+        .map(|(k, v)| ("volumes", k, &v.extensions));
+    let configs = project
+        .configs
+        .iter()
+        .map(|(k, v)| ("configs", k, &v.extensions));
+    let secrets = project
+        .secrets
+        .iter()
+        .map(|(k, v)| ("secrets", k, &v.extensions));
+    for (section, key, extensions) in services
+        .chain(networks)
+        .chain(volumes)
+        .chain(configs)
+        .chain(secrets)
+    {
+        let target = root.get_mut(section).and_then(|all| all.get_mut(key));
+        if let Some(target) = target.and_then(serde_json::Value::as_object_mut) {
+            target.extend(extensions.clone());
+        }
+    }
 }
 
 /// A dollar has to be read back as one.

@@ -11,11 +11,13 @@
 //! ...
 //! ```
 
+#![expect(clippy::unwrap_used, reason = "a broken case has to stop the test")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bowline_compose::load::{MemoryFiles, Options};
-use bowline_compose::{Env, load};
+use bowline_compose::{Env, Faults, Loaded, load};
 
 /// The folder that a case's files lie in. `/work/` above it is needed by cases that look upwards.
 pub(crate) const ROOT: &str = "/srv/project";
@@ -113,8 +115,14 @@ impl Case {
         self.origin.1 = text;
     }
 
-    /// What comes out, by the names of the expected sections.
-    pub(crate) fn actual(&self) -> BTreeMap<String, String> {
+    /// What `config` prints for a case that loads.
+    pub(crate) fn yaml(&self) -> String {
+        self.load()
+            .map(|loaded| bowline_compose::print::yaml(&loaded.project))
+            .unwrap_or_default()
+    }
+
+    fn load(&self) -> Result<Loaded, Faults> {
         let mut files = MemoryFiles::default();
         for (name, text) in &self.files {
             let path = if name.starts_with('/') || name == "-" {
@@ -127,8 +135,13 @@ impl Case {
         let mut env = self.env.clone();
         env.insert("HOME".to_owned(), "/root".to_owned());
         let options = self.options();
+        load(&files, &env, &options)
+    }
+
+    /// What comes out, by the names of the expected sections.
+    pub(crate) fn actual(&self) -> BTreeMap<String, String> {
         let mut out = BTreeMap::new();
-        match load(&files, &env, &options) {
+        match self.load() {
             Ok(loaded) => {
                 let json = bowline_compose::print::json(&loaded.project);
                 out.insert("json".to_owned(), json.trim_end().to_owned());

@@ -30,7 +30,7 @@ impl<'a> Homes<'a> {
             None => String::new(),
         };
         let reasons = |refusal: &Refusal| {
-            let reason = refusal.error.to_string();
+            let reason = chain(&refusal.error);
             refusal
                 .controllers
                 .iter()
@@ -58,15 +58,16 @@ impl<'a> Homes<'a> {
         }
     }
 
-    fn nowhere(&self, controller: &str, settings: &[Setting]) -> Vec<Warning> {
-        let reason = self
+    /// `old` and `new` as for [`Homes::find`].
+    fn nowhere(&self, old: &str, new: &str, settings: &[Setting]) -> Vec<Warning> {
+        let told = self
             .refused
             .iter()
-            .find(|(name, _)| name == controller)
-            .map_or_else(
-                || format!("this machine offers no {controller} controller here"),
-                |(_, reason)| format!("failed to {reason}"),
-            );
+            .find(|(name, _)| name == old || name == new);
+        let reason = told.map_or_else(
+            || format!("this machine offers no {new} controller here"),
+            |(_, reason)| format!("failed to {reason}"),
+        );
         let wishes = settings.iter().filter(|setting| setting.is_a_wish());
         wishes
             .map(|setting| Warning {
@@ -75,6 +76,17 @@ impl<'a> Homes<'a> {
             })
             .collect()
     }
+}
+
+/// An error with what caused it, for a warning is one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// Writes all of `resources`.
@@ -91,38 +103,38 @@ pub(super) fn apply(
                 write(dir, &v1::memory(memory, now)?)?
             }
             Home::V2(dir) => with_own(dir, v2::memory(memory)?)?,
-            Home::Nowhere => homes.nowhere("memory", &v1::memory(memory, None)?),
+            Home::Nowhere => homes.nowhere("memory", "memory", &v1::memory(memory, None)?),
         });
     }
     if let Some(cpu) = resources.cpu() {
         warnings.extend(match homes.find("cpu", "cpu") {
             Home::V1(dir) => write(dir, &v1::cpu(cpu))?,
             Home::V2(dir) => with_own(dir, v2::cpu(cpu))?,
-            Home::Nowhere => homes.nowhere("cpu", &v1::cpu(cpu)),
+            Home::Nowhere => homes.nowhere("cpu", "cpu", &v1::cpu(cpu)),
         });
         warnings.extend(match homes.find("cpuset", "cpuset") {
             Home::V1(dir) | Home::V2(dir) => write(dir, &v1::cpuset(cpu))?,
-            Home::Nowhere => homes.nowhere("cpuset", &v1::cpuset(cpu)),
+            Home::Nowhere => homes.nowhere("cpuset", "cpuset", &v1::cpuset(cpu)),
         });
     }
     if let Some(pids) = resources.pids() {
         warnings.extend(match homes.find("pids", "pids") {
             Home::V1(dir) | Home::V2(dir) => write(dir, &v1::pids(pids))?,
-            Home::Nowhere => homes.nowhere("pids", &v1::pids(pids)),
+            Home::Nowhere => homes.nowhere("pids", "pids", &v1::pids(pids)),
         });
     }
     if let Some(io) = resources.block_io() {
         warnings.extend(match homes.find("blkio", "io") {
             Home::V1(dir) => write(dir, &v1::block_io(io))?,
             Home::V2(dir) => write(dir, &v2::block_io(io))?,
-            Home::Nowhere => homes.nowhere("blkio", &v1::block_io(io)),
+            Home::Nowhere => homes.nowhere("blkio", "io", &v1::block_io(io)),
         });
     }
     if let Some(limits) = resources.hugepage_limits() {
         warnings.extend(match homes.find("hugetlb", "hugetlb") {
             Home::V1(dir) => write(dir, &v1::huge_pages(limits)?)?,
             Home::V2(dir) => write(dir, &v2::huge_pages(limits)?)?,
-            Home::Nowhere => homes.nowhere("hugetlb", &v1::huge_pages(limits)?),
+            Home::Nowhere => homes.nowhere("hugetlb", "hugetlb", &v1::huge_pages(limits)?),
         });
     }
     if let Some(raw) = resources.unified().as_ref().filter(|raw| !raw.is_empty()) {

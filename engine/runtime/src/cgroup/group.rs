@@ -46,9 +46,9 @@ impl Cgroup {
             v1: Vec::new(),
             v2: None,
         };
-        let made = group.make(hierarchies).and_then(|refused| {
+        let made = group.make(hierarchies).and_then(|mut refused| {
             if let Some(mount) = hierarchies.v2.as_ref().filter(|_| group.v2.is_some()) {
-                delegate(mount, &group.path, resources);
+                refused.extend(delegate(mount, &group.path, resources));
             }
             apply(&group, &Homes::of(&group, &refused)?, resources)
         });
@@ -189,16 +189,17 @@ fn unless_refused(
     }
 }
 
-/// Hands controllers down from the top of the v2 tree to the group's parent.
+/// Hands controllers down from the top of the v2 tree to the group's parent; returns those that were refused.
 ///
 /// One at a time: a single one that is missing or busy would refuse them all. Never in the group itself, which holds
-/// processes and could not. Failures show where it counts: a limit whose file is not there becomes a warning.
-fn delegate(mount: &Mount, path: &str, resources: &LinuxResources) {
+/// processes and could not. A refusal counts only for limits that need the controller.
+fn delegate(mount: &Mount, path: &str, resources: &LinuxResources) -> Vec<Refusal> {
     let huge = resources
         .hugepage_limits()
         .as_ref()
         .is_some_and(|limits| !limits.is_empty());
     let wanted = || ALWAYS.into_iter().chain(huge.then_some("hugetlb"));
+    let mut refused = Vec::new();
     let mut dir = mount.point.clone();
     let (parents, _) = path.rsplit_once('/').unwrap_or_default();
     for part in parents.split('/') {
@@ -207,12 +208,31 @@ fn delegate(mount: &Mount, path: &str, resources: &LinuxResources) {
         let (offered, enabled) = (list("cgroup.controllers"), list("cgroup.subtree_control"));
         let has = |list: &str, name: &str| list.split_whitespace().any(|other| other == name);
         for name in wanted().filter(|name| has(&offered, name) && !has(&enabled, name)) {
-            drop(files::write(
-                &dir.join("cgroup.subtree_control"),
-                &format!("+{name}"),
-            ));
+            if let Err(error) = enable(&dir, name) {
+                refused.push(Refusal {
+                    controllers: vec![name.to_owned()],
+                    error,
+                });
+            }
         }
     }
+    refused
+}
+
+/// A group below the real root (which alone has no `cgroup.type`) cannot hand down what its own processes use: so it is
+/// inside another container whose top group we share. The kernel refuses memory and io then, but would accept cpu and
+/// pids, by making the groups below fit for threads only: no process could join them. So nothing is enabled there.
+fn enable(dir: &Path, controller: &str) -> Result<(), CgroupError> {
+    let below_root = files::read_if_there(&dir.join("cgroup.type"))?.is_some();
+    if below_root && !files::read(&dir.join("cgroup.procs"))?.is_empty() {
+        return Err(CgroupError::HoldsProcesses {
+            path: dir.to_owned(),
+        });
+    }
+    files::write(
+        &dir.join("cgroup.subtree_control"),
+        &format!("+{controller}"),
+    )
 }
 
 fn child_path(parent: &str, name: &str) -> Result<String, CgroupError> {

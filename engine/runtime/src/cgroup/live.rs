@@ -542,3 +542,50 @@ fn leaving_child() {
     // The group outlives nobody: its removal is left to the parent.
     hierarchies.leave_to("/").unwrap();
 }
+
+const BUSY: &str = "BOWLINE_TEST_BUSY_TOP";
+const BUSY_CHILD: &str = "cgroup::live::busy_child";
+
+/// As inside a container that runs us beside its own processes, with a cgroup namespace.
+#[test]
+fn a_top_that_holds_processes_is_named() {
+    let Some(stand) = Stand::new("busy") else {
+        return;
+    };
+    if stand.hierarchies.layout() != Layout::V2 {
+        eprintln!("skipped: needs cgroup v2 alone");
+        return;
+    }
+    let (group, _) = stand.create(&none());
+    let test = env::current_exe().unwrap();
+    let script = format!(
+        "export {BUSY}=1; exec unshare --cgroup --mount sh -c 'umount /sys/fs/cgroup;
+            mount -t cgroup2 cgroup2 /sys/fs/cgroup && exec {} {BUSY_CHILD} --exact --nocapture 2>&1'",
+        test.display()
+    );
+    let output = Inmate::new(&group, &script).output();
+    assert!(output.contains("1 passed"), "{output}");
+}
+
+/// Runs only when the test above calls for it.
+#[test]
+fn busy_child() {
+    if env::var_os(BUSY).is_none() {
+        return;
+    }
+    let hierarchies = Hierarchies::detect().unwrap();
+    let (group, warnings) =
+        Cgroup::create(&hierarchies, "/p", "c", &with_memory(64 << 20)).unwrap();
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.wish == "the memory limit"),
+        "{warnings:?}"
+    );
+    assert!(
+        warnings[0].reason.contains("which holds processes"),
+        "{warnings:?}"
+    );
+    group.remove().unwrap();
+    hierarchies.remove_path("/p").unwrap();
+}

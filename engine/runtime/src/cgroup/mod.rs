@@ -196,6 +196,12 @@ pub enum CgroupError {
         /// The kernel's word.
         source: io::Error,
     },
+    /// A v2 group cannot hand controllers down while processes are in it.
+    #[error("hand controllers down from cgroup {}, which holds processes: move them to a group below it", path.display())]
+    HoldsProcesses {
+        /// Which directory.
+        path: PathBuf,
+    },
     /// A limit makes no sense, whatever the machine.
     #[error("{0}")]
     Invalid(String),

@@ -1,4 +1,5 @@
-//! What to do with one message, as a pure function of its bytes and the view: answer it, relay it or ignore it.
+//! What to do with one message, as a pure function of its bytes and the view: answer it, relay it
+//! or ignore it.
 
 use hickory_proto::ProtoError;
 use hickory_proto::op::{Edns, Header, Message, MessageType, OpCode, Query, ResponseCode};
@@ -8,11 +9,13 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable, B
 
 use crate::view::{Known, Records, View};
 
-/// How long an own answer may be kept, in seconds. Resolvers that honour it (nginx with `resolver`, the JVM, nscd)
-/// would otherwise go on using the address of a container that is gone; asking again costs some microseconds.
+/// How long an own answer may be kept, in seconds. Resolvers that honour it (nginx with `resolver`,
+/// the JVM, nscd) would otherwise go on using the address of a container that is gone; asking again
+/// costs some microseconds.
 pub const TTL: u32 = 1;
 
-/// The UDP payload we announce, and the most we send: the way is loopback, whose MTU is far above it.
+/// The UDP payload we announce, and the most we send: the way is loopback, whose MTU is far above
+/// it.
 const PAYLOAD: u16 = 4096;
 /// What a client without EDNS takes (RFC 1035 §4.2.1).
 const PLAIN: u16 = 512;
@@ -46,7 +49,8 @@ pub(crate) struct Request {
     pub(crate) wire: Vec<u8>,
 }
 
-/// Decides about `wire`. `turn` counts up from query to query and rotates the addresses of an answer.
+/// Decides about `wire`. `turn` counts up from query to query and rotates the addresses of an
+/// answer.
 pub(crate) fn decide(wire: &[u8], transport: Transport, view: &View, turn: usize) -> Decision {
     let request = match Request::read(wire, transport) {
         Ok(request) => request,
@@ -68,7 +72,8 @@ fn is_infrastructure(kind: RecordType) -> bool {
     )
 }
 
-/// The question of a message, whether it is a query or an answer; `None` when there is none to read.
+/// The question of a message, whether it is a query or an answer; `None` when there is none to
+/// read.
 pub(crate) fn question(wire: &[u8]) -> Option<Query> {
     let mut decoder = BinDecoder::new(wire);
     let header = Header::read(&mut decoder).ok()?;
@@ -182,7 +187,8 @@ impl Request {
         data.into_iter().map(|data| self.record(data)).collect()
     }
 
-    /// A service's name may hold `_`, which the strict reading of a host name refuses: labels are taken as bytes.
+    /// A service's name may hold `_`, which the strict reading of a host name refuses: labels are
+    /// taken as bytes.
     fn pointer(&self, name: &str) -> Vec<Record> {
         match Name::from_labels(name.split('.').map(str::as_bytes)) {
             Ok(name) => vec![self.record(RData::PTR(PTR(name)))],
@@ -194,15 +200,16 @@ impl Request {
         Record::from_rdata(self.query.name().clone(), TTL, data)
     }
 
-    /// How many records fit, with the OPT record that has to come after them. The owner's name is a pointer of two
-    /// bytes, and ten bytes stand between it and the data.
+    /// How many records fit, with the OPT record that has to come after them. The owner's name is a
+    /// pointer of two bytes, and ten bytes stand between it and the data.
     fn fitting(&self, records: &[Record]) -> usize {
         let mut left = self.limit() - HEADER_LENGTH - OPT_LENGTH - self.query.name().len() - 5;
         let fits = |record: &&Record| {
             let length = match record.record_type() {
                 RecordType::A => 2 + 10 + 4,
                 RecordType::AAAA => 2 + 10 + 16,
-                // A pointer's single record: the encoder itself truncates it, which no real name needs.
+                // A pointer's single record: the encoder itself truncates it, which no real name
+                // needs.
                 _ => 0,
             };
             let enough = left >= length;
@@ -261,4 +268,124 @@ fn rotated<T: Copy>(addresses: &[T], turn: usize) -> impl Iterator<Item = T> {
         .skip(start)
         .take(addresses.len())
         .copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Forward;
+
+    fn view() -> View {
+        let web = Records {
+            v4: (1..=100).map(|last| [10, 0, 0, last].into()).collect(),
+            v6: vec!["fd00::2".parse().unwrap()],
+        };
+        View {
+            names: [("web".to_owned(), web)].into(),
+            forward: Forward::Upstreams(vec!["192.0.2.1:53".parse().unwrap()]),
+            ..View::default()
+        }
+    }
+
+    fn query(name: &str, kind: RecordType, edns: Option<u16>) -> Vec<u8> {
+        let mut message = Message::new(7, MessageType::Query, OpCode::Query);
+        let labels = name.trim_end_matches('.').split('.').map(str::as_bytes);
+        message.add_query(Query::query(Name::from_labels(labels).unwrap(), kind));
+        message.edns = edns.map(|size| {
+            let mut edns = Edns::new();
+            edns.set_max_payload(size).set_dnssec_ok(true);
+            edns
+        });
+        message.to_vec().unwrap()
+    }
+
+    #[test]
+    fn a_large_answer_keeps_its_opt_record_and_every_address_that_fits() {
+        for (edns, most) in [(None, 512), (Some(600), 600), (Some(1), 512)] {
+            let wire = query("web.", RecordType::A, edns);
+            let Decision::Reply(reply) = decide(&wire, Transport::Udp, &view(), 0) else {
+                panic!("an own name is answered");
+            };
+            assert!(
+                reply.len() <= most && reply.len() + 16 + OPT_LENGTH > most,
+                "{}",
+                reply.len()
+            );
+            let reply = Message::from_vec(&reply).unwrap();
+            assert!(reply.metadata.truncation);
+            assert_eq!(reply.edns.is_some(), edns.is_some());
+            assert!(reply.edns.is_none_or(|edns| edns.flags().dnssec_ok));
+        }
+    }
+
+    #[test]
+    fn every_address_comes_first_in_its_turn() {
+        let wire = query("WEB.", RecordType::A, Some(4096));
+        let first = |turn| {
+            let Decision::Reply(reply) = decide(&wire, Transport::Udp, &view(), turn) else {
+                panic!("an own name is answered");
+            };
+            let reply = Message::from_vec(&reply).unwrap();
+            assert_eq!(
+                (reply.answers.len(), reply.metadata.truncation),
+                (100, false)
+            );
+            assert_eq!(
+                reply.queries[0].name().to_ascii(),
+                "WEB.",
+                "spelt as it was asked"
+            );
+            reply.answers[0].data.ip_addr().unwrap().to_string()
+        };
+        assert_eq!(
+            [first(0), first(1), first(100)],
+            ["10.0.0.1", "10.0.0.2", "10.0.0.1"]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_decided_about(wire: Vec<u8>, tcp: bool, turn: usize) {
+            let transport = if tcp { Transport::Tcp } else { Transport::Udp };
+            answers_in_kind(&wire, decide(&wire, transport, &view(), turn))?;
+        }
+
+        #[test]
+        fn nearly_right_queries_are_decided_about(
+            at in 0_usize..64,
+            value: u8,
+            cut in 0_usize..64,
+            name in "[a-z0-9_-]{1,20}(\\.[a-z]{1,10}){0,3}\\.",
+            kind: u16,
+        ) {
+            let mut wire = query(&name, kind.into(), Some(1232));
+            if let Some(byte) = wire.get_mut(at) {
+                *byte = value;
+            }
+            wire.truncate(wire.len() - cut.min(wire.len()));
+            answers_in_kind(&wire, decide(&wire, Transport::Udp, &view(), 0))?;
+        }
+
+        #[test]
+        fn hostile_answers_have_a_question_end(wire: Vec<u8>) {
+            prop_assert!(question_end(&wire) <= wire.len().max(HEADER_LENGTH));
+            drop(question(&wire));
+        }
+    }
+
+    /// A reply bears the id of the query, and says that it is one.
+    fn answers_in_kind(wire: &[u8], decision: Decision) -> Result<(), TestCaseError> {
+        match decision {
+            Decision::Reply(reply) => {
+                prop_assert_eq!(&reply[..2], &wire[..2]);
+                prop_assert!(reply[2] & 0x80 != 0);
+                prop_assert!(reply.len() <= PAYLOAD.into() || wire.len() > usize::from(PAYLOAD));
+            }
+            Decision::Relay(request) => prop_assert_eq!(&request.wire, wire),
+            Decision::Ignore => prop_assert!(wire.len() < HEADER_LENGTH || wire[2] & 0x80 != 0),
+        }
+        Ok(())
+    }
 }

@@ -14,22 +14,26 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::answer::{Request, Transport};
 use crate::upstream::{Answer, Datagram, Upstream, ask_over_tcp};
 
-/// How long a query may take when no server has been heard of lately. Silence would cost the client five seconds.
+/// How long a query may take when no server has been heard of lately. Silence would cost the client
+/// five seconds.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The same when one was: it is slow rather than dead. Still below the C library's own five seconds.
+/// The same when one was: it is slow rather than dead. Still below the C library's own five
+/// seconds.
 const PATIENCE_WITH_LIVING: Duration = Duration::from_secs(4);
 /// How long what we know of a server counts.
 const MEMORY: Duration = Duration::from_secs(30);
-/// When the next server is asked too. The order of servers is a preference (a VPN's before the provider's), so a
-/// server that is known to live is given more time before another may answer in its place.
+/// When the next server is asked too. The order of servers is a preference (a VPN's before the
+/// provider's), so a server that is known to live is given more time before another may answer in
+/// its place.
 const HEDGE: Duration = Duration::from_millis(300);
 const HEDGE_BEHIND_LIVING: Duration = Duration::from_secs(1);
 /// How long "does not exist" from a later server waits for an earlier one, which may know better.
 const SETTLE: Duration = Duration::from_millis(500);
 /// When an unanswered datagram is sent once more.
 const RESEND: Duration = Duration::from_millis(700);
-/// How long a TCP client waits for a server's TCP before its UDP is tried: some home routers have none.
+/// How long a TCP client waits for a server's TCP before its UDP is tried: some home routers have
+/// none.
 const TCP_TRIAL: Duration = Duration::from_secs(1);
 
 /// The way out for one container, with what it has learnt about each server.
@@ -55,7 +59,8 @@ struct Seen {
 /// What has come in for one query so far.
 #[derive(Default)]
 struct Verdict {
-    /// "Does not exist", with the rank of the server that said so and the time until which it may be contradicted.
+    /// "Does not exist", with the rank of the server that said so and the time until which it may
+    /// be contradicted.
     negative: Option<(usize, Answer, Instant)>,
     /// A server's complaint, for want of anything better.
     complaint: Option<Answer>,
@@ -69,7 +74,8 @@ impl Relay {
         }
     }
 
-    /// The message for the client: an upstream's own bytes, or SERVFAIL when none has answered in time.
+    /// The message for the client: an upstream's own bytes, or SERVFAIL when none has answered in
+    /// time.
     pub(crate) async fn relay(&self, request: &Request, servers: Vec<SocketAddr>) -> Vec<u8> {
         match self.race(request, &self.ranked(servers)).await {
             Some(answer) => fit(answer, request.limit()),
@@ -140,7 +146,8 @@ impl Relay {
             }
         }
         let answer = self.ask_over_udp(server, request).await?;
-        // The client has room for more than this server sends by UDP: fetch it, and spare the client the way.
+        // The client has room for more than this server sends by UDP: fetch it, and spare the
+        // client the way.
         if answer.is_truncated() && answer.len() < request.limit() {
             let whole = timeout(TCP_TRIAL, ask_over_tcp(upstream, server, request)).await;
             if let Ok(Ok(whole)) = whole
@@ -235,7 +242,8 @@ impl Verdict {
     }
 }
 
-/// Cuts an answer that is longer than the client takes down to its question, with the flag that says so.
+/// Cuts an answer that is longer than the client takes down to its question, with the flag that
+/// says so.
 fn fit(answer: Answer, limit: usize) -> Vec<u8> {
     match answer.len() <= limit {
         true => answer.into_wire(),

@@ -1,4 +1,5 @@
-//! `resolv.conf`: the host's is read, a container's is written. No files are touched but by [`HostServers`].
+//! `resolv.conf`: the host's is read, a container's is written. No files are touched but by
+//! [`HostServers`].
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::os::unix::fs::MetadataExt;
@@ -25,12 +26,13 @@ pub struct ResolvConf {
 }
 
 impl ResolvConf {
-    /// Reads a file's text. `scope_of` gives an interface's index, for servers such as `fe80::1%eth0`; a server that
-    /// cannot be understood is passed over, as the C library does.
+    /// Reads a file's text. `scope_of` gives an interface's index, for servers such as
+    /// `fe80::1%eth0`; a server that cannot be understood is passed over, as the C library does.
     pub fn parse(text: &str, scope_of: impl Fn(&str) -> Option<u32>) -> Self {
         let mut conf = Self::default();
         for line in text.lines() {
-            // A comment starts the line; behind a value it would be part of it for glibc, and is none for musl.
+            // A comment starts the line; behind a value it would be part of it for glibc, and is
+            // none for musl.
             let line = line.split(['#', ';']).next().unwrap_or_default();
             let mut words = line.split_ascii_whitespace();
             match words.next() {
@@ -46,7 +48,8 @@ impl ResolvConf {
         conf
     }
 
-    /// The servers to ask: those named or, as resolv.conf(5) has it, the local machine when none is.
+    /// The servers to ask: those named or, as resolv.conf(5) has it, the local machine when none
+    /// is.
     #[must_use]
     pub fn upstreams(&self) -> Vec<SocketAddr> {
         match self.nameservers.is_empty() {
@@ -65,8 +68,9 @@ impl ResolvConf {
                 .any(|option| option.starts_with("ndots:"))
     }
 
-    /// The text of a container's file: our own server, and `ndots:0` unless an option says otherwise, so that a
-    /// bare service name is tried before any search domain. A search list of `.` is how Docker spells "none".
+    /// The text of a container's file: our own server, and `ndots:0` unless an option says
+    /// otherwise, so that a bare service name is tried before any search domain. A search list of
+    /// `.` is how Docker spells "none".
     #[must_use]
     pub fn for_container(search: &[String], options: &[String]) -> String {
         let mut text = format!("nameserver {OWN_ADDRESS}\n");
@@ -82,7 +86,8 @@ impl ResolvConf {
     }
 }
 
-/// The `dns:` servers of a container as upstreams: our own address would ask us again without end, and is dropped.
+/// The `dns:` servers of a container as upstreams: our own address would ask us again without end,
+/// and is dropped.
 #[must_use]
 pub fn container_upstreams(servers: &[IpAddr]) -> Vec<SocketAddr> {
     let foreign = servers.iter().filter(|server| **server != OWN_ADDRESS);
@@ -102,10 +107,11 @@ fn server(word: &str, scope_of: impl Fn(&str) -> Option<u32>) -> Option<SocketAd
     })
 }
 
-/// The host's servers, re-read when its file changes: a laptop that joins a VPN does not restart its containers.
+/// The host's servers, re-read when its file changes: a laptop that joins a VPN does not restart
+/// its containers.
 ///
-/// The file is looked at when a query is about to be relayed, at most once a second. That needs no watch on the file,
-/// on the symbolic link it often is, and on the link's target.
+/// The file is looked at when a query is about to be relayed, at most once a second. That needs no
+/// watch on the file, on the symbolic link it often is, and on the link's target.
 #[derive(Debug)]
 pub struct HostServers {
     path: PathBuf,

@@ -19,23 +19,24 @@ use crate::tcp;
 use crate::upstream::Upstream;
 use crate::view::{Forward, View};
 
-/// Relayed queries under way for one container. Each may hold a few sockets of the engine's, so a container that
-/// floods has to fail before the engine does.
+/// Relayed queries under way for one container. Each may hold a few sockets of the engine's, so a
+/// container that floods has to fail before the engine does.
 const RELAYED_AT_ONCE: usize = 128;
 /// The longest query we read; what is longer is cut by the kernel and fails as malformed.
 const LONGEST_QUERY: usize = 4096;
-/// How long the loop rests when its socket fails, so that a lasting failure does not burn a processor.
+/// How long the loop rests when its socket fails, so that a lasting failure does not burn a
+/// processor.
 const REST: Duration = Duration::from_millis(100);
 
-/// A running name server; dropping it stops it, relayed queries included. The sockets outlive it where somebody
-/// else holds duplicates, and queries then wait in them for the next server.
+/// A running name server; dropping it stops it, relayed queries included. The sockets outlive it
+/// where somebody else holds duplicates, and queries then wait in them for the next server.
 #[derive(Debug)]
 pub struct Server {
     _tasks: JoinSet<()>,
 }
 
-/// Answers queries on both sockets with what `view` holds at that moment, and relays the others through sockets
-/// made by `upstream`. Has to be called inside a tokio runtime.
+/// Answers queries on both sockets with what `view` holds at that moment, and relays the others
+/// through sockets made by `upstream`. Has to be called inside a tokio runtime.
 pub fn serve(
     udp: UdpSocket,
     tcp: TcpListener,
@@ -73,7 +74,8 @@ impl Resolver {
     }
 
     pub(crate) async fn relay(&self, request: &Request) -> Vec<u8> {
-        // Refusing at once is better than queueing: what waits behind a flood is answered too late for its client.
+        // Refusing at once is better than queueing: what waits behind a flood is answered too late
+        // for its client.
         let Ok(_slot) = self.slots.try_acquire() else {
             return request.fail(ResponseCode::ServFail);
         };
@@ -99,7 +101,8 @@ async fn serve_udp(socket: Arc<UdpSocket>, resolver: Arc<Resolver>) {
         while relayed.try_join_next().is_some() {}
         let (length, client) = match socket.recv_from(&mut buffer).await {
             Ok(received) => received,
-            // The kernel reports here that an earlier client has closed its socket; that concerns nobody else.
+            // The kernel reports here that an earlier client has closed its socket; that concerns
+            // nobody else.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
             Err(error) => {
                 tracing::warn!(%error, "cannot receive queries");

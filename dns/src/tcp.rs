@@ -65,7 +65,8 @@ async fn converse(stream: TcpStream, resolver: Arc<Resolver>) {
                     drop(slot);
                 });
             }
-            // Over UDP noise is ignored; somebody who sends it over a connection does not speak DNS.
+            // Over UDP noise is ignored; somebody who sends it over a connection does not speak
+            // DNS.
             Decision::Ignore => return,
         }
         while relayed.try_join_next().is_some() {}

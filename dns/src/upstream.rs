@@ -14,13 +14,13 @@ const TRUNCATED: u8 = 0x02;
 const CODE: u8 = 0x0f;
 const SHORTEST: usize = 12;
 
-/// Makes the sockets that relayed queries leave by; which network namespace they live in is decided where they are
-/// made, and stays.
+/// Makes the sockets that relayed queries leave by; which network namespace they live in is decided
+/// where they are made, and stays.
 pub trait Upstream: Send + Sync + std::fmt::Debug {
-    /// An unconnected, non-blocking UDP socket of `server`'s family on a port of the kernel's choice.
+    /// An unconnected, non-blocking UDP socket of `server`'s family on a port of the kernel's
+    /// choice.
     ///
-    /// # Errors
-    /// What the kernel says, for example when no file descriptor is left.
+    /// # Errors What the kernel says, for example when no file descriptor is left.
     fn udp(&self, server: SocketAddr) -> io::Result<StdUdpSocket>;
 
     /// An unconnected TCP socket of `server`'s family.
@@ -30,14 +30,15 @@ pub trait Upstream: Send + Sync + std::fmt::Debug {
     fn tcp(&self, server: SocketAddr) -> io::Result<TcpSocket>;
 }
 
-/// Sockets in the network namespace of the calling thread: the engine's own, where the host's resolver stub on
-/// 127.0.0.53 and its VPN routes are.
+/// Sockets in the network namespace of the calling thread: the engine's own, where the host's
+/// resolver stub on 127.0.0.53 and its VPN routes are.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OwnNamespace;
 
 impl Upstream for OwnNamespace {
     fn udp(&self, server: SocketAddr) -> io::Result<StdUdpSocket> {
-        // Port 0: the kernel picks a random free port, so that a forged answer has to guess it besides the id.
+        // Port 0: the kernel picks a random free port, so that a forged answer has to guess it
+        // besides the id.
         let socket = match server {
             SocketAddr::V4(_) => StdUdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)),
             SocketAddr::V6(_) => StdUdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)),
@@ -61,7 +62,8 @@ pub(crate) struct Answer(Vec<u8>);
 impl Answer {
     /// Takes `wire` as the answer to `request` sent under `id`, or says that it is none.
     ///
-    /// A server may leave the question out of an error; the id and the connected socket then have to be enough.
+    /// A server may leave the question out of an error; the id and the connected socket then have
+    /// to be enough.
     fn read(mut wire: Vec<u8>, id: u16, request: &Request) -> Option<Self> {
         let fits = wire.len() >= SHORTEST
             && wire[..2] == id.to_be_bytes()
@@ -78,8 +80,8 @@ impl Answer {
         self.0[2] & TRUNCATED != 0
     }
 
-    /// Whether the server spoke about the name, rather than about itself: FORMERR, SERVFAIL, NOTIMP and REFUSED
-    /// are reasons to ask another.
+    /// Whether the server spoke about the name, rather than about itself: FORMERR, SERVFAIL, NOTIMP
+    /// and REFUSED are reasons to ask another.
     pub(crate) fn is_about_the_name(&self) -> bool {
         matches!(self.0[3] & CODE, 0 | 3)
     }
@@ -107,7 +109,8 @@ impl Answer {
     }
 }
 
-/// A UDP exchange under way: sending again reuses the socket and the id, so a late answer to the first packet counts.
+/// A UDP exchange under way: sending again reuses the socket and the id, so a late answer to the
+/// first packet counts.
 pub(crate) struct Datagram<'a> {
     socket: UdpSocket,
     id: u16,
@@ -136,7 +139,8 @@ impl<'a> Datagram<'a> {
         self.socket.send(&wire).await.map(drop)
     }
 
-    /// Waits for the answer; what is not the answer is passed over, for anybody on the way may send it.
+    /// Waits for the answer; what is not the answer is passed over, for anybody on the way may send
+    /// it.
     pub(crate) async fn receive(&self) -> io::Result<Answer> {
         let mut buffer = vec![0; usize::from(u16::MAX)];
         loop {

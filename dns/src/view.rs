@@ -16,21 +16,24 @@ const HOST_NAMES: [&str; 3] = [
 /// Everything the name server knows on behalf of one container.
 #[derive(Clone, Debug, Default)]
 pub struct View {
-    /// Own names, lower-case, without the final dot: container, service, alias, short id, hostname, and the
-    /// qualified forms `name.network` and `service.project`. Where two projects share a network, whoever builds the
-    /// view decides which of them a bare name means.
+    /// Own names, lower-case, without the final dot: container, service, alias, short id, hostname,
+    /// and the qualified forms `name.network` and `service.project`. Where two projects share a
+    /// network, whoever builds the view decides which of them a bare name means.
     pub names: HashMap<String, Records>,
     /// Own addresses and the one name that each is known by.
     pub ptr: HashMap<IpAddr, String>,
     /// Where questions about other names go.
     pub forward: Forward,
-    /// Addresses that `host.docker.internal` and its relatives answer; empty where the host must not be reachable.
+    /// Addresses that `host.docker.internal` and its relatives answer; empty where the host must
+    /// not be reachable.
     pub host_gateway: Records,
-    /// Names of the container's networks and of its project: an unknown name below one of them does not exist, and
-    /// is never asked of anybody else. See [`View::is_own_suffix`] for the exception.
+    /// Names of the container's networks and of its project: an unknown name below one of them does
+    /// not exist, and is never asked of anybody else. See [`View::is_own_suffix`] for the
+    /// exception.
     pub network_names: Vec<String>,
-    /// Whether unknown names of one label are relayed. Only a host with a search list, or a user who set `ndots`,
-    /// expects an answer to them; elsewhere they are typing errors that would leak and be slow.
+    /// Whether unknown names of one label are relayed. Only a host with a search list, or a user
+    /// who set `ndots`, expects an answer to them; elsewhere they are typing errors that would leak
+    /// and be slow.
     pub forward_single_labels: bool,
 }
 
@@ -70,8 +73,8 @@ pub(crate) enum Known<'a> {
 impl View {
     /// Looks up `name`, lower-case and without the final dot.
     ///
-    /// `infrastructure` says that the question is about a zone, not a host (NS, SOA, DS, DNSKEY): those are asked of
-    /// top-level domains by validating resolvers and are no typing errors.
+    /// `infrastructure` says that the question is about a zone, not a host (NS, SOA, DS, DNSKEY):
+    /// those are asked of top-level domains by validating resolvers and are no typing errors.
     pub(crate) fn find(&self, name: &str, infrastructure: bool) -> Known<'_> {
         if let Some(records) = self.names.get(name) {
             return Known::Addresses(records);
@@ -115,10 +118,11 @@ impl View {
 
     /// Whether unknown names below `suffix` are ours to deny.
     ///
-    /// A project in a folder called `app` or `dev` shares its name with a top-level domain, and denying everything
-    /// below would cut the container off from it. Such a suffix, one whose last label could be a top-level domain
-    /// (letters only, or `xn--`), answers for the names we know and lets the others pass. Compose's own network
-    /// names hold an underscore, which no top-level domain does.
+    /// A project in a folder called `app` or `dev` shares its name with a top-level domain, and
+    /// denying everything below would cut the container off from it. Such a suffix, one whose last
+    /// label could be a top-level domain (letters only, or `xn--`), answers for the names we know
+    /// and lets the others pass. Compose's own network names hold an underscore, which no top-level
+    /// domain does.
     #[must_use]
     pub fn is_own_suffix(suffix: &str) -> bool {
         let last = suffix.rsplit('.').next().unwrap_or_default();
@@ -159,7 +163,8 @@ impl From<IpAddr> for Records {
     }
 }
 
-/// The address that a reverse name (`4.3.2.1.in-addr.arpa`, or 32 nibbles under `ip6.arpa`) stands for.
+/// The address that a reverse name (`4.3.2.1.in-addr.arpa`, or 32 nibbles under `ip6.arpa`) stands
+/// for.
 fn arpa_address(name: &str) -> Option<IpAddr> {
     if let Some(octets) = name.strip_suffix(".in-addr.arpa") {
         let mut address = [0_u8; 4];

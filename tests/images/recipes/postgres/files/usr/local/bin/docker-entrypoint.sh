@@ -42,10 +42,9 @@ make_cluster() {
   [[ -z ${POSTGRES_INITDB_WALDIR:-} ]] || words+=(--waldir "$POSTGRES_INITDB_WALDIR")
   eval 'initdb --username="$POSTGRES_USER" --pwfile=<(printf "%s\n" "${POSTGRES_PASSWORD:-}")' \
     "${POSTGRES_INITDB_ARGS:-}" '"${words[@]}"'
-  {
-    echo
-    echo "host all all all ${POSTGRES_HOST_AUTH_METHOD:-$(postgres -C password_encryption "$@")}"
-  } >> "$PGDATA/pg_hba.conf"
+  local method=${POSTGRES_HOST_AUTH_METHOD:-}
+  [[ -n $method ]] || method=$(postgres -C password_encryption "$@")
+  printf '\nhost all all all %s\n' "$method" >> "$PGDATA/pg_hba.conf"
 }
 
 # A server for this script alone: it hears no network.
@@ -91,7 +90,7 @@ initialise() {
   check_password
   make_cluster "$@"
   export PGPASSWORD=${PGPASSWORD:-${POSTGRES_PASSWORD:-}}
-  start_private "${@:2}"
+  start_private "$@"
   make_database
   shopt -s nullglob
   run_init_files
@@ -110,7 +109,7 @@ if [[ ${1:-} == postgres && " $* " != *" --help "* && " $* " != *" --version "* 
     as_postgres "$BASH_SOURCE" "$@"
   fi
   if [[ ! -s $PGDATA/PG_VERSION ]]; then
-    initialise "$@"
+    initialise "${@:2}"
   else
     echo
     echo 'PostgreSQL Database directory appears to contain a database; Skipping initialization'

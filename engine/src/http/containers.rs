@@ -22,7 +22,7 @@ pub(super) async fn list(call: Call) -> Result<Reply> {
     let limit = limit
         .and_then(|limit| usize::try_from(limit).ok())
         .filter(|limit| *limit > 0);
-    // Asking for a status, for a number, or for what came before or after something, asks for those that do not run too.
+    // Asking for a status, or for the last few, asks for those that do not run too.
     let all = call.query.flag("all") || filters.has("status") || limit.is_some();
     let size = call.query.flag("size");
     reply::ok(

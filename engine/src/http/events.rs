@@ -23,7 +23,10 @@ struct Span {
 pub(super) async fn events(call: Call) -> Result<Reply> {
     let filters = call.filters(filters::EVENTS)?;
     let since = time::parse("since", call.query.get("since"))?;
-    let until = time::parse("until", call.query.get("until"))?;
+    let until = time::parse(
+        "until",
+        call.query.get("until").filter(|until| *until != "0"),
+    )?;
     let span = Span { since, until };
     let (past, live) = call.engine.events_since(&filters)?;
     let past: Vec<_> = past

@@ -108,7 +108,8 @@ fn options(query: &Query) -> Result<Options> {
         follow: query.flag("follow"),
         tail,
         since: time::parse("since", query.get("since"))?,
-        until: time::parse("until", query.get("until"))?,
+        // Clients send 0 for no end.
+        until: time::parse("until", query.get("until").filter(|until| *until != "0"))?,
     })
 }
 

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 
 use crate::error::{Error, Result};
 
-/// Reads `1700000000`, `1700000000.25` or an RFC 3339 time. Empty and 0 mean no bound.
+/// Reads `1700000000`, `1700000000.25` or an RFC 3339 time. Empty means no bound.
 pub(super) fn parse(key: &str, text: Option<&str>) -> Result<Option<Timestamp>> {
-    let Some(text) = text.filter(|text| !text.is_empty() && *text != "0") else {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
     let time = numeric(text).or_else(|| text.parse().ok());
@@ -49,7 +49,8 @@ mod tests {
             text("2023-11-14T22:13:20+00:00").unwrap(),
             "2023-11-14T22:13:20Z"
         );
-        assert_eq!((text("0"), text("")), (None, None));
+        assert_eq!(text("0").unwrap(), "1970-01-01T00:00:00Z");
+        assert_eq!((text(""), parse("since", None).unwrap()), (None, None));
     }
 
     #[test]

@@ -1,0 +1,193 @@
+//! The leak ledger: what bears our name in the kernel and on the disk, against what the records explain.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use bowline_network::Ledger;
+
+use super::Engine;
+use crate::record::Phase;
+
+/// What may be there.
+#[derive(Debug, Default)]
+pub struct Expected {
+    containers: BTreeSet<String>,
+    running: BTreeSet<String>,
+    bridges: BTreeSet<String>,
+    volumes: BTreeSet<String>,
+    publications: usize,
+}
+
+impl Expected {
+    /// From the records as they are now.
+    pub fn of(engine: &Engine) -> Self {
+        let mut expected = Self::default();
+        for record in engine.records() {
+            if record.phase.is_alive() || record.phase == Phase::Restarting {
+                expected.running.insert(record.id.clone());
+                expected.publications += crate::launch::ports::publications(&record).len();
+            }
+            expected.containers.insert(record.id.clone());
+        }
+        expected.bridges = engine
+            .networks()
+            .all()
+            .into_values()
+            .map(|network| network.bridge)
+            .collect();
+        expected.volumes = engine.volume_names();
+        expected
+    }
+}
+
+/// One sentence a leak.
+pub fn leaks(engine: &Engine, expected: &Expected, ledger: &Ledger) -> Vec<String> {
+    let mut leaks = Vec::new();
+    let mut name = |kind: &str, what: &str| leaks.push(format!("{kind} {what}"));
+    // A container's end of a pair lies in its namespace; the host's end carries our prefix too.
+    let pairs = !expected.running.is_empty();
+    for link in &ledger.links {
+        if !expected.bridges.contains(link) && !pairs {
+            name("network interface", link);
+        }
+    }
+    for pin in ledger
+        .netns
+        .iter()
+        .filter(|pin| !expected.running.contains(*pin))
+    {
+        name("network namespace", pin);
+    }
+    if ledger.publications > expected.publications {
+        name(
+            "published port",
+            &format!(
+                "({} more than running containers have)",
+                ledger.publications - expected.publications
+            ),
+        );
+    }
+    let roots = &engine.settings().roots;
+    for (kind, folder, known) in [
+        (
+            "container folder",
+            roots.data().join("containers"),
+            &expected.containers,
+        ),
+        (
+            "run folder",
+            roots.run().join("containers"),
+            &expected.containers,
+        ),
+        (
+            "volume folder",
+            roots.data().join("volumes"),
+            &expected.volumes,
+        ),
+    ] {
+        for entry in entries(&folder)
+            .into_iter()
+            .filter(|entry| !known.contains(entry))
+        {
+            name(kind, &folder.join(entry).display().to_string());
+        }
+    }
+    for group in cgroups(engine) {
+        let own = ["engine", "shims"].contains(&group.as_str());
+        if !own && !expected.running.contains(&group) {
+            name("cgroup", &group);
+        }
+    }
+    for mount in mounts(roots.data(), roots.run()) {
+        let pin = Path::new(&mount)
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let explained = mount.starts_with(&*roots.netns().to_string_lossy())
+            && pin.is_some_and(|pin| expected.running.contains(&pin));
+        if !explained {
+            name("mount", &mount);
+        }
+    }
+    for (pid, id) in shims(roots.run()) {
+        if !expected.containers.contains(&id) {
+            name("process", &format!("{pid} (shim of {id})"));
+        }
+    }
+    leaks
+}
+
+fn entries(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}
+
+/// Names of the cgroups below our parent, in any hierarchy.
+fn cgroups(engine: &Engine) -> BTreeSet<String> {
+    let parent = engine
+        .settings()
+        .cgroup_parent
+        .trim_start_matches('/')
+        .to_owned();
+    let Ok(mounts) = std::fs::read_to_string("/proc/self/mountinfo") else {
+        return BTreeSet::new();
+    };
+    let hierarchies = mounts.lines().filter_map(|line| {
+        let (before, after) = line.split_once(" - ")?;
+        let kind = after.split(' ').next()?;
+        kind.starts_with("cgroup")
+            .then(|| before.split(' ').nth(4))
+            .flatten()
+    });
+    let mut found = BTreeSet::new();
+    for hierarchy in hierarchies {
+        let folder = Path::new(hierarchy).join(&parent);
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            continue;
+        };
+        let folders = entries
+            .flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        found.extend(folders.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+    }
+    found
+}
+
+/// Mount points below our roots; a root that is a mount itself is the person's.
+fn mounts(data: &Path, run: &Path) -> Vec<String> {
+    let Ok(text) = std::fs::read_to_string("/proc/self/mountinfo") else {
+        return Vec::new();
+    };
+    let points = text.lines().filter_map(|line| line.split(' ').nth(4));
+    let below = |point: &&str| {
+        let path = Path::new(point);
+        [data, run]
+            .iter()
+            .any(|root| path.starts_with(root) && path != *root)
+    };
+    points.filter(below).map(str::to_owned).collect()
+}
+
+/// Shims whose run folder is below ours, by their working command line.
+fn shims(run: &Path) -> Vec<(i32, String)> {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let folder = run.join("containers");
+    let one = |entry: std::fs::DirEntry| {
+        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+        if words.first() != Some(&bowline_runtime::SHIM_NAME.as_bytes()) {
+            return None;
+        }
+        let path = std::str::from_utf8(words.get(1)?).ok()?;
+        let id = Path::new(path).strip_prefix(&folder).ok()?;
+        Some((pid, id.to_string_lossy().into_owned()))
+    };
+    processes.flatten().filter_map(one).collect()
+}

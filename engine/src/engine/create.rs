@@ -1,0 +1,421 @@
+//! Creating a container: everything that can be refused is refused before the first effect.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::sync::Arc;
+
+use bowline_api::{ContainerCreate, ContainerCreated, EndpointSettings, HostConfig};
+use bowline_image::Image;
+use indexmap::IndexMap;
+use tokio::task::block_in_place;
+
+use super::Engine;
+use crate::container::{self, Resume};
+use crate::create::merge::merge;
+use crate::create::mounts::{self, MountError, Wanted};
+use crate::error::{Error, Result};
+use crate::launch::{files, spec};
+use crate::record::{ContainerRecord, Endpoint, MountKind, MountPoint};
+use crate::restart::Policy;
+use crate::store::Kind;
+use crate::{clock, ids};
+
+/// Checks a container name.
+///
+/// # Errors
+/// 400 in Docker's words.
+pub fn check_name(name: &str) -> Result<()> {
+    if bowline_api::ids::is_name(name) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+    )))
+}
+
+impl Engine {
+    /// `POST /containers/create`.
+    ///
+    /// # Errors
+    /// 404 where the image is not here (clients pull then), 409 where the name is taken, 400 for what cannot be right.
+    pub async fn container_create(
+        self: &Arc<Self>,
+        name: Option<String>,
+        platform: Option<String>,
+        request: ContainerCreate,
+    ) -> Result<ContainerCreated> {
+        let busy = self.busy();
+        let image = self
+            .image_for_container(&request.config.image, platform.as_deref())
+            .await?;
+        let id = ids::fresh().map_err(|error| Error::failed("make an id", &error))?;
+        let name = match name {
+            Some(name) => name.strip_prefix('/').map(Into::into).unwrap_or(name),
+            None => ids::name_from(&id),
+        };
+        check_name(&name)?;
+        let mut record = self.compose_record(&id, &name, request, &image)?;
+        self.containers().reserve(&name, &id)?;
+        let made = block_in_place(|| self.make(&mut record, &image));
+        if let Err(error) = made {
+            self.containers().release(&name);
+            return Err(error);
+        }
+        let attributes = record.event_attributes();
+        let handle = container::spawn(self, record, Resume::Idle);
+        self.containers().insert(&id, handle);
+        self.events()
+            .publish("container", "create", &id, attributes);
+        drop(busy);
+        Ok(ContainerCreated {
+            id,
+            warnings: Vec::new(),
+        })
+    }
+
+    /// The record, checked and complete but for its mounts' sources. No effects.
+    fn compose_record(
+        &self,
+        id: &str,
+        name: &str,
+        request: ContainerCreate,
+        image: &Image,
+    ) -> Result<ContainerRecord> {
+        let ContainerCreate {
+            mut config,
+            mut host_config,
+            networking_config,
+        } = request;
+        let image_name = config.image.clone();
+        merge(&mut config, &image.config);
+        check_host(&host_config)?;
+        self.resolve_modes(&mut host_config)?;
+        if config.hostname.is_empty() {
+            config.hostname = match host_config.network_mode.as_str() {
+                "host" => host_name(),
+                _ => id[..12].to_owned(),
+            };
+        }
+        let asked = networking_config.endpoints_config;
+        let endpoints = self.endpoints(&host_config, asked)?;
+        let record = ContainerRecord {
+            id: id.into(),
+            name: name.into(),
+            created: clock::now(),
+            image: image.id.to_string(),
+            image_name,
+            shell: image.config.shell.clone().unwrap_or_default(),
+            config,
+            host: host_config,
+            endpoints,
+            ..ContainerRecord::default()
+        };
+        if spec::arguments(&record).is_empty() {
+            return Err(Error::invalid("no command specified"));
+        }
+        // What the document refuses (capabilities, limits, security options) is refused now, not at the start.
+        let document = spec::document(&record, &spec::Context::default());
+        document.map_err(|error| Error::invalid(crate::error::chain(&error)))?;
+        check_extra_hosts(&record.host)?;
+        check_signal(&record)?;
+        Ok(record)
+    }
+
+    /// Container references in modes become ids, so that a rename changes nothing.
+    fn resolve_modes(&self, host: &mut HostConfig) -> Result<()> {
+        if ["", "default"].contains(&host.network_mode.as_str()) {
+            host.network_mode = "bridge".into();
+        }
+        for mode in [
+            &mut host.network_mode,
+            &mut host.pid_mode,
+            &mut host.ipc_mode,
+        ] {
+            if let Some(other) = mode.strip_prefix("container:") {
+                let found = self.containers().find(other)?;
+                *mode = format!("container:{}", found.record().id);
+            }
+        }
+        for (what, mode, known) in [
+            ("PID mode", &host.pid_mode, &["", "host", "private"][..]),
+            (
+                "IPC mode",
+                &host.ipc_mode,
+                &["", "host", "private", "shareable", "none"][..],
+            ),
+            ("UTS mode", &host.uts_mode, &["", "host"][..]),
+            (
+                "cgroup namespace mode",
+                &host.cgroupns_mode,
+                &["", "host", "private"][..],
+            ),
+        ] {
+            let joins = mode.starts_with("container:") && !what.starts_with('U');
+            if !joins && !known.contains(&mode.as_str()) {
+                return Err(Error::invalid(format!("invalid {what}: {mode}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The networks a container joins, the one of its mode first, then by priority.
+    fn endpoints(
+        &self,
+        host: &HostConfig,
+        mut asked: std::collections::BTreeMap<String, Option<EndpointSettings>>,
+    ) -> Result<IndexMap<String, Endpoint>> {
+        let mode = host.network_mode.as_str();
+        if mode.starts_with("container:") {
+            return Ok(IndexMap::new());
+        }
+        let first = asked.remove(mode).flatten().unwrap_or_default();
+        let mut wishes = vec![(mode.to_owned(), first)];
+        // In the modes without a network of its own, what else is asked for cannot be joined.
+        if !["host", "none"].contains(&mode) {
+            wishes.extend(
+                asked
+                    .into_iter()
+                    .map(|(name, wish)| (name, wish.unwrap_or_default())),
+            );
+        }
+        let mut endpoints = IndexMap::new();
+        for (name, mut settings) in wishes {
+            let network = self.networks().find(&name)?;
+            if !host.links.is_empty() {
+                settings
+                    .links
+                    .get_or_insert_default()
+                    .extend(host.links.iter().cloned());
+            }
+            let id = ids::fresh().map_err(|error| Error::failed("make an id", &error))?;
+            let endpoint = super::networks::endpoint(&network, id, settings)?;
+            endpoints.insert(network.name.clone(), endpoint);
+        }
+        endpoints.sort_by(|_, a, _, b| b.settings.gw_priority.cmp(&a.settings.gw_priority));
+        Ok(endpoints)
+    }
+
+    /// The effects: volumes, bind sources, the record, the folder, the copies into empty volumes.
+    fn make(&self, record: &mut ContainerRecord, image: &Image) -> Result<()> {
+        let others = self.volumes_from(&record.host.volumes_from)?;
+        let wanted = mounts::wanted(&record.config, &record.host, &others);
+        let wanted = wanted.map_err(|error| Error::invalid(error.to_string()))?;
+        let mut filled = Vec::new();
+        for mut one in wanted {
+            self.provide(&mut one)?;
+            if one.point.kind == MountKind::Volume && one.point.copy_up {
+                filled.push(one.point.clone());
+            }
+            record.mounts.push(one.point);
+        }
+        let stored = self.store().put(Kind::Container, &record.id, record);
+        stored.map_err(|error| Error::failed("record the container", &error))?;
+        let undo = |error| {
+            // The error that counts is the first; what is left of this one is swept at the next start.
+            let _ = self.store().remove(Kind::Container, &record.id);
+            let _ = std::fs::remove_dir_all(self.settings().roots.container(&record.id));
+            error
+        };
+        let folder = self.settings().roots.container(&record.id);
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o711)
+            .create(folder);
+        made.map_err(|error| undo(Error::failed("make the container's folder", &error)))?;
+        for point in filled {
+            self.copy_up(image, &point).map_err(undo)?;
+        }
+        Ok(())
+    }
+
+    fn provide(&self, wanted: &mut Wanted) -> Result<()> {
+        let point = &mut wanted.point;
+        match point.kind {
+            MountKind::Tmpfs => {}
+            MountKind::Bind => {
+                let missing = point.source.symlink_metadata().is_err();
+                if missing && !wanted.create_source {
+                    let missing = MountError::Missing(point.source.display().to_string());
+                    return Err(Error::invalid(missing.to_string()));
+                }
+                if missing {
+                    let made = std::fs::create_dir_all(&point.source);
+                    made.map_err(|error| Error::failed("make the bind source", &error))?;
+                }
+            }
+            // One taken from another container has its source already.
+            MountKind::Volume if point.source.as_os_str().is_empty() => {
+                let mut request = std::mem::take(&mut wanted.volume);
+                request.name.clone_from(&point.name);
+                let volume = self.make_volume(request)?;
+                point.source = self.volume_data(&volume.name);
+                point.name = volume.name;
+            }
+            MountKind::Volume => {}
+        }
+        Ok(())
+    }
+
+    fn volumes_from(&self, sources: &[String]) -> Result<Vec<MountPoint>> {
+        let mut points = Vec::new();
+        for source in sources {
+            let (other, mode) = source.split_once(':').unwrap_or((source, "rw"));
+            if !["rw", "ro"].contains(&mode) {
+                return Err(Error::invalid(format!(
+                    "invalid mode for volumes-from: {mode}"
+                )));
+            }
+            let other = self.containers().find(other)?.record();
+            let shared = other
+                .mounts
+                .iter()
+                .filter(|mount| mount.kind != MountKind::Tmpfs);
+            points.extend(shared.cloned().map(|mut point| {
+                point.writable &= mode == "rw";
+                point.copy_up = false;
+                point
+            }));
+        }
+        Ok(points)
+    }
+
+    /// An empty volume gets what the image has at its place, owner and mode of the folder included.
+    fn copy_up(&self, image: &Image, point: &MountPoint) -> Result<()> {
+        let copied = self
+            .images()
+            .copy_up(&image.id, &point.destination, &point.source);
+        let copied =
+            copied.map_err(|error| Error::failed("fill the volume from the image", &error));
+        copied.map(drop)
+    }
+}
+
+/// What is recognised and not there yet is refused, not ignored.
+fn check_host(host: &HostConfig) -> Result<()> {
+    let policy = &host.restart_policy;
+    let parsed = Policy::parse(&policy.name, policy.maximum_retry_count);
+    let policy = parsed.map_err(|error| Error::invalid(error.to_string()))?;
+    if host.auto_remove && policy != Policy::No {
+        return Err(Error::invalid(
+            "can't create 'AutoRemove' container with restart policy",
+        ));
+    }
+    let log = &host.log_config;
+    if !["", "json-file", "none"].contains(&log.kind.as_str()) {
+        return Err(Error::unsupported(format!(
+            "log driver `{}` is not supported yet; use json-file or none",
+            log.kind
+        )));
+    }
+    if let Some(option) = log
+        .config
+        .keys()
+        .find(|key| !["max-size", "max-file"].contains(&key.as_str()))
+    {
+        return Err(Error::unsupported(format!(
+            "log option `{option}` is not supported yet; json-file takes max-size and max-file"
+        )));
+    }
+    let refused = [
+        ("StorageOpt", !host.storage_opt.is_empty()),
+        (
+            "UsernsMode",
+            !["", "host"].contains(&host.userns_mode.as_str()),
+        ),
+        (
+            "VolumeDriver",
+            !["", "local"].contains(&host.volume_driver.as_str()),
+        ),
+        ("DeviceRequests", !host.device_requests.is_empty()),
+        (
+            "Runtime",
+            !["", "runc", "bowline"].contains(&host.runtime.as_str()),
+        ),
+        (
+            "Isolation",
+            !["", "default"].contains(&host.isolation.as_str()),
+        ),
+        ("BlkioWeightDevice", !host.blkio_weight_device.is_empty()),
+        ("BlkioDeviceReadBps", !host.blkio_device_read_bps.is_empty()),
+        (
+            "BlkioDeviceWriteBps",
+            !host.blkio_device_write_bps.is_empty(),
+        ),
+        (
+            "BlkioDeviceReadIOps",
+            !host.blkio_device_read_iops.is_empty(),
+        ),
+        (
+            "BlkioDeviceWriteIOps",
+            !host.blkio_device_write_iops.is_empty(),
+        ),
+    ];
+    if let Some((name, _)) = refused.iter().find(|(_, given)| *given) {
+        return Err(Error::unsupported(format!("{name} is not supported yet")));
+    }
+    check_limits(host)
+}
+
+fn check_limits(host: &HostConfig) -> Result<()> {
+    const LEAST: i64 = 6 << 20;
+    if host.memory > 0 && host.memory < LEAST {
+        return Err(Error::invalid("Minimum memory limit allowed is 6MB"));
+    }
+    if host.memory_swap > 0 && host.memory == 0 {
+        return Err(Error::invalid(
+            "You should always set the Memory limit when using Memoryswap limit, see usage",
+        ));
+    }
+    if host.memory_swap > 0 && host.memory_swap < host.memory {
+        return Err(Error::invalid(
+            "Minimum memoryswap limit should be larger than memory limit, see usage",
+        ));
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let most = i64::try_from(cores)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(1_000_000_000);
+    if host.nano_cpus < 0 || host.nano_cpus > most {
+        return Err(Error::invalid(format!(
+            "range of CPUs is from 0.01 to {cores}.00, as there are only {cores} CPUs available"
+        )));
+    }
+    if let Some(rule) = host
+        .device_cgroup_rules
+        .iter()
+        .find(|rule| crate::launch::devices::parse_rule(rule).is_none())
+    {
+        return Err(Error::invalid(format!(
+            "invalid device cgroup rule format: '{rule}'"
+        )));
+    }
+    Ok(())
+}
+
+fn check_extra_hosts(host: &HostConfig) -> Result<()> {
+    let any = Some(std::net::Ipv4Addr::LOCALHOST.into());
+    match host
+        .extra_hosts
+        .iter()
+        .find(|entry| files::extra_host(entry, any).is_none())
+    {
+        Some(entry) => Err(Error::invalid(format!(
+            "invalid IP address in add-host: \"{entry}\""
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn check_signal(record: &ContainerRecord) -> Result<()> {
+    let signal = record.config.stop_signal.as_str();
+    if signal.is_empty() || container::parse_signal(signal).is_some() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("invalid signal: {signal}")))
+}
+
+/// The machine's own name, which a container on the host's network bears too.
+fn host_name() -> String {
+    let name = nix::unistd::gethostname().ok();
+    name.and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "localhost".into())
+}

@@ -16,7 +16,8 @@
 //! able to exhaust the engine.
 //!
 //! *Invariant:* a name the view knows never leaves this process, whatever type is asked for.
-//! *Invariant:* every well-formed query gets an answer within [`PATIENCE`], if only SERVFAIL.
+//! *Invariant:* every well-formed query gets an answer, if only SERVFAIL: within [`PATIENCE`], or
+//! twice that when an upstream was alive a moment ago and may just be slow.
 
 mod answer;
 mod relay;

@@ -20,7 +20,7 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The same when one was: it is slow rather than dead. Still below the C library's own five
 /// seconds.
-const PATIENCE_WITH_LIVING: Duration = Duration::from_secs(4);
+const PATIENCE_WITH_LIVING: Duration = PATIENCE.saturating_mul(2);
 /// How long what we know of a server counts.
 const MEMORY: Duration = Duration::from_secs(30);
 /// When the next server is asked too. The order of servers is a preference (a VPN's before the
@@ -120,6 +120,7 @@ impl Relay {
                     pending.remove(&rank);
                     self.note(server, &outcome);
                     if let Some(answer) = verdict.weigh(rank, outcome, &pending) {
+                        pending.range(..rank).for_each(|late| self.demote(servers[*late]));
                         return Some(answer);
                     }
                     hedge = Instant::now();
@@ -128,9 +129,7 @@ impl Relay {
             }
             let now = Instant::now();
             if now >= deadline || verdict.settles_at().is_some_and(|settled| now >= settled) {
-                pending
-                    .iter()
-                    .for_each(|rank| self.mark(servers[*rank], Health::Dead));
+                pending.iter().for_each(|late| self.demote(servers[*late]));
                 return verdict.last_resort();
             }
         }
@@ -195,6 +194,15 @@ impl Relay {
                 tracing::debug!(%server, %error, "upstream failed");
                 self.mark(server, Health::Dead);
             }
+        }
+    }
+
+    /// A server was outrun in spite of its head start. One that lived may have met a hard question:
+    /// it loses its credit, and only the next time its place.
+    fn demote(&self, server: SocketAddr) {
+        match self.health(server) {
+            Health::Living => self.mark(server, Health::Unknown),
+            Health::Unknown | Health::Dead => self.mark(server, Health::Dead),
         }
     }
 

@@ -426,6 +426,22 @@ async fn the_next_server_answers_for_a_dead_or_failing_one() {
 }
 
 #[tokio::test]
+async fn a_dead_server_is_waited_for_once() {
+    let silent = Upstream::follow(|_, _| None).await;
+    let well = Upstream::follow(|q, _| at_once(reply(q, ResponseCode::NoError, 1))).await;
+    let container = Container::behind(&[&silent, &well]).await;
+    container.ask("a.example.", RecordType::A).await;
+    let start = Instant::now();
+    container.ask("b.example.", RecordType::A).await;
+    assert!(
+        start.elapsed() < Duration::from_millis(250),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(silent.asked(), 1);
+}
+
+#[tokio::test]
 async fn when_all_are_dead_the_client_is_told_in_time() {
     let silent = [
         Upstream::follow(|_, _| None).await,

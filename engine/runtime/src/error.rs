@@ -45,17 +45,27 @@ pub enum StartStep {
 
 impl StartError {
     pub(crate) fn new(step: StartStep, message: impl Into<String>) -> Self {
-        Self { step, errno: None, code: 125, message: message.into() }
+        Self {
+            step,
+            errno: None,
+            code: 125,
+            message: message.into(),
+        }
     }
 
     pub(crate) fn io(step: StartStep, what: &str, error: &io::Error) -> Self {
-        Self { step, errno: error.raw_os_error(), code: 125, message: format!("{what}: {error}") }
+        Self {
+            step,
+            errno: error.raw_os_error(),
+            code: 125,
+            message: format!("{what}: {error}"),
+        }
     }
 }
 
 /// A request to a shim that failed.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ShimError {
     /// The running executable could not be copied and sealed.
     #[error("seal the executable")]
     Seal(#[source] io::Error),
@@ -103,6 +113,6 @@ pub enum AdoptError {
         /// Where the shim is.
         run_dir: PathBuf,
         /// Why not.
-        source: Error,
+        source: ShimError,
     },
 }

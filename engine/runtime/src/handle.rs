@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::record::{self, SOCKET};
 use crate::wire::{self, Reply, Request, Status};
 use crate::{
-    AdoptError, Attach, Error, ExecPlan, ExecStarted, ExitRecord, Forward, Identity, PROTOCOL, StartError,
-    StartStep, Target,
+    AdoptError, Attach, Error, ExecPlan, ExecStarted, ExitRecord, Forward, Identity, PROTOCOL,
+    StartError, StartStep, Target,
 };
 
 /// How long a shim may take for an answer. It never waits for anything but the kernel, so a later one is a fault.
@@ -111,11 +111,26 @@ impl Shim {
     }
 
     fn greet(run_dir: &Path, requests: OwnedFd) -> Result<Adopted, AdoptError> {
-        let talk = |source| AdoptError::Talk { run_dir: run_dir.to_owned(), source };
-        let hello = Request::Hello { protocol: PROTOCOL, events: false };
+        let talk = |source| AdoptError::Talk {
+            run_dir: run_dir.to_owned(),
+            source,
+        };
+        let hello = Request::Hello {
+            protocol: PROTOCOL,
+            events: false,
+        };
         let status = match exchange(requests.as_fd(), &hello, &[], GREETING) {
-            Ok((Reply::Hello { protocol: theirs, .. }, _)) if theirs > PROTOCOL => {
-                return Err(AdoptError::Newer { run_dir: run_dir.to_owned(), theirs, ours: PROTOCOL });
+            Ok((
+                Reply::Hello {
+                    protocol: theirs, ..
+                },
+                _,
+            )) if theirs > PROTOCOL => {
+                return Err(AdoptError::Newer {
+                    run_dir: run_dir.to_owned(),
+                    theirs,
+                    ours: PROTOCOL,
+                });
             }
             Ok((Reply::Hello { status, .. }, _)) => status,
             // It left between our connecting and its answer: what it wrote before is the truth.
@@ -136,11 +151,17 @@ impl Shim {
 
     /// A shim whose engine died while it prepared: its container never ran, and it leaves by itself.
     fn unfinished(run_dir: &Path) -> Adopted {
-        Adopted::Gone { identity: Identity::read(run_dir).ok().flatten(), process: None }
+        Adopted::Gone {
+            identity: Identity::read(run_dir).ok().flatten(),
+            process: None,
+        }
     }
 
     fn without_shim(run_dir: &Path) -> Result<Adopted, AdoptError> {
-        let record = |source| AdoptError::Record { run_dir: run_dir.to_owned(), source };
+        let record = |source| AdoptError::Record {
+            run_dir: run_dir.to_owned(),
+            source,
+        };
         if let Some(exit) = ExitRecord::read(run_dir).map_err(record)? {
             return Ok(Adopted::Exited(exit));
         }
@@ -151,20 +172,42 @@ impl Shim {
 
     pub(crate) fn connect(run_dir: &Path, process: OwnedFd) -> Result<Self, Error> {
         let requests = fdpass::connect_to(&run_dir.join(SOCKET)).map_err(Error::Send)?;
-        let hello = Request::Hello { protocol: PROTOCOL, events: false };
+        let hello = Request::Hello {
+            protocol: PROTOCOL,
+            events: false,
+        };
         exchange(requests.as_fd(), &hello, &[], PATIENCE)?;
         Self::with_events(run_dir, requests, Some(process))
     }
 
-    fn with_events(run_dir: &Path, requests: OwnedFd, process: Option<OwnedFd>) -> Result<Self, Error> {
+    fn with_events(
+        run_dir: &Path,
+        requests: OwnedFd,
+        process: Option<OwnedFd>,
+    ) -> Result<Self, Error> {
         let events = fdpass::connect_to(&run_dir.join(SOCKET)).map_err(Error::Send)?;
-        exchange(events.as_fd(), &Request::Hello { protocol: PROTOCOL, events: true }, &[], GREETING)?;
-        Ok(Self { requests: Mutex::new(requests), events, process })
+        exchange(
+            events.as_fd(),
+            &Request::Hello {
+                protocol: PROTOCOL,
+                events: true,
+            },
+            &[],
+            GREETING,
+        )?;
+        Ok(Self {
+            requests: Mutex::new(requests),
+            events,
+            process,
+        })
     }
 
     /// Lets the prepared process execute its program. Returns when it runs.
     pub fn start(&self) -> Result<Started, StartError> {
-        match self.ask(&Request::Start, &[]).map_err(|error| unreachable_shim(&error))? {
+        match self
+            .ask(&Request::Start, &[])
+            .map_err(|error| unreachable_shim(&error))?
+        {
             Reply::Started { pid, started_at } => Ok(Started { pid, started_at }),
             Reply::Failed(error) => Err(error),
             other => Err(unreachable_shim(&unexpected(&other))),
@@ -178,12 +221,20 @@ impl Shim {
     }
 
     /// Runs a further command, whose streams the client's socket carries. Returns when it runs.
-    pub fn exec(&self, plan: &ExecPlan, stream: Option<OwnedFd>) -> Result<ExecStarted, StartError> {
+    pub fn exec(
+        &self,
+        plan: &ExecPlan,
+        stream: Option<OwnedFd>,
+    ) -> Result<ExecStarted, StartError> {
         self.exec_with(plan, stream, false)
     }
 
     /// Runs a further command whose output, both streams, goes to `output` as it is.
-    pub fn exec_captured(&self, plan: &ExecPlan, output: OwnedFd) -> Result<ExecStarted, StartError> {
+    pub fn exec_captured(
+        &self,
+        plan: &ExecPlan,
+        output: OwnedFd,
+    ) -> Result<ExecStarted, StartError> {
         self.exec_with(plan, Some(output), true)
     }
 
@@ -193,9 +244,15 @@ impl Shim {
         stream: Option<OwnedFd>,
         captured: bool,
     ) -> Result<ExecStarted, StartError> {
-        let request = Request::Exec { plan: Box::new(plan.clone()), captured };
+        let request = Request::Exec {
+            plan: Box::new(plan.clone()),
+            captured,
+        };
         let fds: Vec<_> = stream.iter().map(OwnedFd::as_fd).collect();
-        match self.ask(&request, &fds).map_err(|error| unreachable_shim(&error))? {
+        match self
+            .ask(&request, &fds)
+            .map_err(|error| unreachable_shim(&error))?
+        {
             Reply::Started { pid, .. } => Ok(ExecStarted { pid }),
             Reply::Failed(error) => Err(error),
             other => Err(unreachable_shim(&unexpected(&other))),
@@ -204,7 +261,14 @@ impl Shim {
 
     /// Tells a terminal its size.
     pub fn resize(&self, target: Target, height: u16, width: u16) -> Result<(), Error> {
-        self.done(&Request::Resize { target, height, width }, &[])
+        self.done(
+            &Request::Resize {
+                target,
+                height,
+                width,
+            },
+            &[],
+        )
     }
 
     /// Sends a signal.
@@ -223,12 +287,22 @@ impl Shim {
 
     /// Has the shim hold a descriptor, so that it outlives this engine.
     pub fn keep(&self, name: &str, fd: BorrowedFd<'_>) -> Result<(), Error> {
-        self.done(&Request::Keep { name: name.to_owned() }, &[fd])
+        self.done(
+            &Request::Keep {
+                name: name.to_owned(),
+            },
+            &[fd],
+        )
     }
 
     /// Has the shim close what it keeps under this name.
     pub fn forget(&self, name: &str) -> Result<(), Error> {
-        self.done(&Request::Forget { name: name.to_owned() }, &[])
+        self.done(
+            &Request::Forget {
+                name: name.to_owned(),
+            },
+            &[],
+        )
     }
 
     /// Has the shim relay one more port.
@@ -246,10 +320,13 @@ impl Shim {
         self.events.as_fd()
     }
 
-    /// The next event; none means that the shim has left or died.
+    /// The next event; none means that the shim has left or died. Never waits.
+    ///
+    /// # Errors
+    /// [`Error::Receive`] with `WouldBlock` when there is none yet.
     pub fn next_event(&self) -> Result<Option<ShimEvent>, Error> {
         loop {
-            let Some((bytes, _)) = wire::receive(self.events.as_fd(), true)? else {
+            let Some((bytes, _)) = wire::receive(self.events.as_fd(), false)? else {
                 self.reap();
                 return Ok(None);
             };

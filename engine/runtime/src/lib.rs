@@ -14,6 +14,7 @@ mod exec;
 mod handle;
 mod launch;
 mod life;
+mod outside;
 mod reaper;
 mod record;
 pub mod seccomp;
@@ -23,13 +24,15 @@ mod spawn;
 mod time;
 mod wire;
 
-pub use error::{AdoptError, Error, StartError, StartStep};
+pub use error::{AdoptError, ShimError as Error, StartError, StartStep};
 pub use exec::{Attach, AttachedStreams, ExecPlan, ExecStarted, Target};
 pub use handle::{Adopted, Shim, ShimEvent, ShimStatus, Started};
 pub use launch::{
-    CgroupPlan, Forward, ForwardProtocol, JoinNamespaces, Launch, LogPlan, Rootfs, Seccomp, StdioPlan,
+    CgroupPlan, Forward, ForwardProtocol, JoinNamespaces, Launch, LogPlan, Rootfs, Seccomp,
+    StdioPlan,
 };
 pub use life::{EngineLife, EngineState, LOCK_FD_VARIABLE};
+pub use outside::{exit_code, inherited};
 pub use reaper::init_main;
 pub use record::{ExecRecord, ExitRecord, Identity};
 pub use shim::shim_main;

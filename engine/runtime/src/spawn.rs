@@ -56,18 +56,31 @@ impl Shims {
         let null = nix::fcntl::open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
             .map_err(|errno| Error::Seal(errno.into()))?;
         let executable = memfd::sealed_self("bowline").map_err(Error::Seal)?;
-        Ok(Self { executable, null, hierarchies: OnceLock::new() })
+        Ok(Self {
+            executable,
+            null,
+            hierarchies: OnceLock::new(),
+        })
     }
 
     /// Starts a shim, which makes the container's process and holds it just before its program.
     ///
     /// # Errors
     /// When anything fails; nothing is left then but what the cgroup may hold.
-    pub fn prepare(&self, launch: &Launch, fds: LaunchFds) -> Result<(Shim, Vec<String>), StartError> {
+    pub fn prepare(
+        &self,
+        launch: &Launch,
+        fds: LaunchFds,
+    ) -> Result<(Shim, Vec<String>), StartError> {
         let socket = socket_path(&launch.run_dir);
         clear(launch)?;
-        let listener = fdpass::listen_at(&socket)
-            .map_err(|error| StartError::io(StartStep::Shim, &format!("listen at {}", socket.display()), &error))?;
+        let listener = fdpass::listen_at(&socket).map_err(|error| {
+            StartError::io(
+                StartStep::Shim,
+                &format!("listen at {}", socket.display()),
+                &error,
+            )
+        })?;
         let plan = seal_plan(launch, &fds)?;
         let process = self.spawn(launch, &plan, &listener, &fds)?;
         // The shim holds the only listener now: when it dies, whoever waits for it is told.
@@ -77,7 +90,10 @@ impl Shims {
         match shim.ask(&Request::Prepare, &[]).map_err(gone)? {
             Reply::Prepared { warnings, .. } => Ok((shim, warnings)),
             Reply::Failed(error) => Err(error),
-            other => Err(StartError::new(StartStep::Shim, format!("the shim answered out of turn: {other:?}"))),
+            other => Err(StartError::new(
+                StartStep::Shim,
+                format!("the shim answered out of turn: {other:?}"),
+            )),
         }
     }
 
@@ -88,7 +104,12 @@ impl Shims {
         listener: &OwnedFd,
         fds: &LaunchFds,
     ) -> Result<OwnedFd, StartError> {
-        let join = launch.cgroup.shims.as_deref().map(|path| self.join(path)).transpose()?;
+        let join = launch
+            .cgroup
+            .shims
+            .as_deref()
+            .map(|path| self.join(path))
+            .transpose()?;
         let null = self.null.as_fd();
         let all: Vec<_> = [null, null, null, plan.as_fd(), listener.as_fd()]
             .into_iter()
@@ -103,12 +124,14 @@ impl Shims {
             cgroup: into_cgroup(join.as_ref()),
             sibling: false,
         });
-        let spawned = spawned.map_err(|error| StartError::io(StartStep::Shim, "start the shim", &error))?;
+        let spawned =
+            spawned.map_err(|error| StartError::io(StartStep::Shim, "start the shim", &error))?;
         Ok(spawned.pidfd)
     }
 
     fn join(&self, path: &str) -> Result<Join, StartError> {
-        let failed = |error: crate::cgroup::CgroupError| StartError::new(StartStep::Cgroup, chain(&error));
+        let failed =
+            |error: crate::cgroup::CgroupError| StartError::new(StartStep::Cgroup, chain(&error));
         let hierarchies = match self.hierarchies.get() {
             Some(known) => known,
             None => {
@@ -143,7 +166,11 @@ fn clear(launch: &Launch) -> Result<(), StartError> {
         let path = launch.run_dir.join(name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StartError::io(StartStep::Shim, &format!("remove {}", path.display()), &error));
+                return Err(StartError::io(
+                    StartStep::Shim,
+                    &format!("remove {}", path.display()),
+                    &error,
+                ));
             }
             _ => {}
         }
@@ -153,7 +180,10 @@ fn clear(launch: &Launch) -> Result<(), StartError> {
 
 fn seal_plan(launch: &Launch, fds: &LaunchFds) -> Result<OwnedFd, StartError> {
     if launch.protocol != PROTOCOL {
-        let text = format!("launch has protocol {}, this runtime {PROTOCOL}", launch.protocol);
+        let text = format!(
+            "launch has protocol {}, this runtime {PROTOCOL}",
+            launch.protocol
+        );
         return Err(StartError::new(StartStep::Plan, text));
     }
     let capabilities = capabilities(launch);
@@ -178,16 +208,21 @@ fn filter(launch: &Launch, capabilities: u64) -> Result<Vec<u8>, StartError> {
         Seccomp::Unconfined => return Ok(Vec::new()),
         Seccomp::Default => Profile::docker_default(),
         Seccomp::Profile(text) => Profile::from_json(text)
-            .map(Into::into)
             .map_err(|error| StartError::new(StartStep::Plan, chain(&error)))?,
     };
     let program = seccomp::compile(&profile, capabilities, Target::native());
-    Ok(program.map_err(|error| StartError::new(StartStep::Plan, chain(&error)))?.to_bytes())
+    Ok(program
+        .map_err(|error| StartError::new(StartStep::Plan, chain(&error)))?
+        .to_bytes())
 }
 
 /// What the process may hold: what the spec says, or else Docker's default, or everything.
 fn capabilities(launch: &Launch) -> u64 {
-    let named = launch.spec.process().as_ref().and_then(|process| process.capabilities().as_ref());
+    let named = launch
+        .spec
+        .process()
+        .as_ref()
+        .and_then(|process| process.capabilities().as_ref());
     match named.and_then(|capabilities| capabilities.bounding().as_ref()) {
         Some(set) => capability_bits(set),
         None if launch.privileged => CapSet::available().bits(),

@@ -64,12 +64,23 @@ pub(crate) enum Request {
 /// What the shim answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Reply {
-    Hello { protocol: u32, status: Status },
+    Hello {
+        protocol: u32,
+        status: Status,
+    },
     Done,
-    Prepared { pid: i32, warnings: Vec<String> },
-    Started { pid: i32, started_at: String },
+    Prepared {
+        pid: i32,
+        warnings: Vec<String>,
+    },
+    Started {
+        pid: i32,
+        started_at: String,
+    },
     /// With the descriptors, in the order of their names.
-    Kept { names: Vec<String> },
+    Kept {
+        names: Vec<String>,
+    },
     Failed(StartError),
     Refused(String),
 }
@@ -83,6 +94,9 @@ pub(crate) enum Status {
     Exited(ExitRecord),
 }
 
+/// A body as it came, with its descriptors.
+pub(crate) type Frame = (Vec<u8>, Vec<OwnedFd>);
+
 /// Sends one body.
 pub(crate) fn send<T: Serialize>(
     socket: BorrowedFd<'_>,
@@ -95,12 +109,15 @@ pub(crate) fn send<T: Serialize>(
         return fdpass::send(socket, &bytes, fds, wait).map_err(send_error);
     }
     let file = memfd::sealed("frame", &[&bytes]).map_err(Error::Send)?;
-    let all: Vec<_> = [file.as_fd()].into_iter().chain(fds.iter().copied()).collect();
+    let all: Vec<_> = [file.as_fd()]
+        .into_iter()
+        .chain(fds.iter().copied())
+        .collect();
     fdpass::send(socket, ELSEWHERE, &all, wait).map_err(send_error)
 }
 
 /// Receives one body; none means that the other side has closed.
-pub(crate) fn receive(socket: BorrowedFd<'_>, wait: bool) -> Result<Option<(Vec<u8>, Vec<OwnedFd>)>, Error> {
+pub(crate) fn receive(socket: BorrowedFd<'_>, wait: bool) -> Result<Option<Frame>, Error> {
     let mut packet = match fdpass::receive(socket, INLINE, wait) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
         other => other.map_err(Error::Receive)?,
@@ -121,7 +138,9 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
 
 fn send_error(error: io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected => Error::Gone,
+        io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::NotConnected => Error::Gone,
         _ => Error::Send(error),
     }
 }

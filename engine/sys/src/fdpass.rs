@@ -9,8 +9,8 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect,
-    listen, recvmsg, sendmsg, socket_with, socketpair,
+    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind,
+    connect, listen, recvmsg, sendmsg, socket_with, socketpair,
 };
 
 /// The most descriptors that one packet carries (`SCM_MAX_FD`).
@@ -26,7 +26,12 @@ pub struct Packet {
 }
 
 fn new_socket() -> io::Result<OwnedFd> {
-    Ok(socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
+    Ok(socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?)
 }
 
 /// Listens at `path`, which only root may reach whatever the umask says.
@@ -54,7 +59,12 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 
 /// Two ends that are each other's peer.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
+    Ok(socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?)
 }
 
 /// Who is at the other end of a connection, by its effective user.
@@ -63,7 +73,12 @@ pub fn peer_uid(socket: BorrowedFd<'_>) -> io::Result<u32> {
 }
 
 /// Sends one packet. With `wait` false a full buffer is `WouldBlock`.
-pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: bool) -> io::Result<()> {
+pub fn send(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+    wait: bool,
+) -> io::Result<()> {
     if fds.len() > MAX_FDS {
         return Err(Errno::TOOBIG.into());
     }
@@ -72,7 +87,12 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>], wait: 
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(Errno::TOOBIG.into());
     }
-    let flags = SendFlags::NOSIGNAL | if wait { SendFlags::empty() } else { SendFlags::DONTWAIT };
+    let flags = SendFlags::NOSIGNAL
+        | if wait {
+            SendFlags::empty()
+        } else {
+            SendFlags::DONTWAIT
+        };
     rustix::io::retry_on_intr(|| sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags))?;
     Ok(())
 }
@@ -82,9 +102,19 @@ pub fn receive(socket: BorrowedFd<'_>, size: usize, wait: bool) -> io::Result<Pa
     let mut bytes = vec![0; size];
     let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let flags = RecvFlags::CMSG_CLOEXEC | if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
+    let flags = RecvFlags::CMSG_CLOEXEC
+        | if wait {
+            RecvFlags::empty()
+        } else {
+            RecvFlags::DONTWAIT
+        };
     let message = rustix::io::retry_on_intr(|| {
-        recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags)
+        recvmsg(
+            socket,
+            &mut [IoSliceMut::new(&mut bytes)],
+            &mut control,
+            flags,
+        )
     })?;
     let fds = control
         .drain()
@@ -94,7 +124,10 @@ pub fn receive(socket: BorrowedFd<'_>, size: usize, wait: bool) -> io::Result<Pa
         })
         .flatten()
         .collect();
-    if message.flags.intersects(rustix::net::ReturnFlags::TRUNC | rustix::net::ReturnFlags::CTRUNC) {
+    if message
+        .flags
+        .intersects(rustix::net::ReturnFlags::TRUNC | rustix::net::ReturnFlags::CTRUNC)
+    {
         return Err(Errno::MSGSIZE.into());
     }
     bytes.truncate(message.bytes);
@@ -104,7 +137,10 @@ pub fn receive(socket: BorrowedFd<'_>, size: usize, wait: bool) -> io::Result<Pa
 
 /// Waits until `socket` can be read, or the time is up: then `false`.
 pub fn wait_readable(socket: impl AsFd, timeout: std::time::Duration) -> io::Result<bool> {
-    let mut fds = [rustix::event::PollFd::from_borrowed_fd(socket.as_fd(), rustix::event::PollFlags::IN)];
+    let mut fds = [rustix::event::PollFd::from_borrowed_fd(
+        socket.as_fd(),
+        rustix::event::PollFlags::IN,
+    )];
     let deadline = std::time::Instant::now() + timeout;
     loop {
         let left = deadline.saturating_duration_since(std::time::Instant::now());

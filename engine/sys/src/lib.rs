@@ -7,9 +7,11 @@ pub mod xattr;
 pub mod netns;
 
 pub mod bpf;
-pub mod seccomp;
 pub mod fdpass;
 pub mod memfd;
 pub mod mount;
+pub mod net;
 pub mod process;
+pub mod seccomp;
 pub mod sockfilter;
+pub mod terminal;

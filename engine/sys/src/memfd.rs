@@ -45,7 +45,10 @@ fn create(name: &str, executable: MemfdFlags) -> io::Result<OwnedFd> {
 
 fn seal(mut file: File) -> io::Result<OwnedFd> {
     file.rewind()?;
-    fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    fcntl_add_seals(
+        &file,
+        SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE,
+    )?;
     Ok(file.into())
 }
 
@@ -64,6 +67,9 @@ mod tests {
     #[test]
     fn the_copy_of_ourselves_is_whole() {
         let copy = File::from(sealed_self("copy").unwrap());
-        assert_eq!(copy.metadata().unwrap().len(), std::fs::metadata("/proc/self/exe").unwrap().len());
+        assert_eq!(
+            copy.metadata().unwrap().len(),
+            std::fs::metadata("/proc/self/exe").unwrap().len()
+        );
     }
 }

@@ -3,7 +3,10 @@
 //! `fork` would copy the page tables of the whole engine and run with locks that other threads hold. [`spawn`] instead
 //! borrows the caller's memory until the new process has executed its program (`CLONE_VM | CLONE_VFORK`), runs on a
 //! stack of its own meanwhile, and makes nothing but system calls there.
-#![expect(unsafe_code, reason = "clone3(2) with a stack of its own, and what may run there")]
+#![expect(
+    unsafe_code,
+    reason = "clone3(2) with a stack of its own, and what may run there"
+)]
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::io;
@@ -76,7 +79,9 @@ pub fn spawn(plan: &Spawn<'_>) -> io::Result<Spawned> {
     let pid = unsafe { clone3_on_stack(&mut args, &raw mut child) };
     drop(blocked);
     if pid < 0 {
-        return Err(io::Error::from_raw_os_error(i32::try_from(-pid).unwrap_or(libc::EINVAL)));
+        return Err(io::Error::from_raw_os_error(
+            i32::try_from(-pid).unwrap_or(libc::EINVAL),
+        ));
     }
     // SAFETY: clone3 stored a new descriptor there, which nobody else knows.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
@@ -86,11 +91,18 @@ pub fn spawn(plan: &Spawn<'_>) -> io::Result<Spawned> {
         reap(pidfd.as_fd());
         return Err(io::Error::from_raw_os_error(error));
     }
-    Ok(Spawned { pid: i32::try_from(pid).map_err(io::Error::other)?, pidfd })
+    Ok(Spawned {
+        pid: i32::try_from(pid).map_err(io::Error::other)?,
+        pidfd,
+    })
 }
 
 fn pointers(strings: &[&CStr]) -> Vec<*const c_char> {
-    strings.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
+    strings
+        .iter()
+        .map(|text| text.as_ptr())
+        .chain([ptr::null()])
+        .collect()
 }
 
 /// What the child needs, on the parent's frame.
@@ -163,7 +175,11 @@ impl Stack {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
         // SAFETY: a fresh anonymous mapping touches nothing that exists.
         let base = unsafe { libc::mmap(ptr::null_mut(), Self::SIZE, protection, flags, -1, 0) };
-        if base == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(Self { base }) }
+        if base == libc::MAP_FAILED {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(Self { base })
+        }
     }
 }
 
@@ -194,7 +210,9 @@ impl BlockedSignals {
 impl Drop for BlockedSignals {
     fn drop(&mut self) {
         // SAFETY: the set is what the kernel gave us.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, ptr::null_mut()) };
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, ptr::null_mut())
+        };
     }
 }
 
@@ -305,8 +323,15 @@ fn place_fds(child: &mut Child<'_>) -> Result<(), c_int> {
         check(c_long::from(unsafe { libc::dup2(*moved, number) }))?;
     }
     // SAFETY: takes no pointers.
-    check(unsafe { libc::syscall(libc::SYS_close_range, count, c_int::MAX, libc::CLOSE_RANGE_CLOEXEC) })
-        .map(drop)
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            count,
+            c_int::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    })
+    .map(drop)
 }
 
 fn duplicate_above(fd: RawFd, least: c_int) -> Result<RawFd, c_int> {
@@ -329,12 +354,25 @@ fn default_signals() {
 fn execute(child: &Child<'_>) -> c_int {
     let empty = c"".as_ptr();
     // SAFETY: argv and envp are null-terminated arrays of C strings that the suspended parent keeps alive.
-    unsafe { libc::syscall(libc::SYS_execveat, child.exe, empty, child.argv, child.envp, libc::AT_EMPTY_PATH) };
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            child.exe,
+            empty,
+            child.argv,
+            child.envp,
+            libc::AT_EMPTY_PATH,
+        )
+    };
     last_errno()
 }
 
 fn check(result: c_long) -> Result<c_long, c_int> {
-    if result < 0 { Err(last_errno()) } else { Ok(result) }
+    if result < 0 {
+        Err(last_errno())
+    } else {
+        Ok(result)
+    }
 }
 
 fn last_errno() -> c_int {
@@ -354,9 +392,19 @@ pub fn pidfd(pid: i32) -> io::Result<OwnedFd> {
 pub fn signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     // SAFETY: no info structure is passed; the kernel fills its own.
     let result = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, ptr::null::<c_void>(), 0)
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal,
+            ptr::null::<c_void>(),
+            0,
+        )
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// How a process ended.
@@ -371,18 +419,21 @@ pub enum Ended {
 /// Reaps our child behind `pidfd` if it has ended.
 pub fn try_wait(pidfd: BorrowedFd<'_>) -> io::Result<Option<Ended>> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-    let status = rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::PidFd(pidfd), options))?;
-    Ok(status.map(|status| match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Ended::Code(code),
-        (None, signal) => Ended::Signal(signal.unwrap_or(libc::SIGKILL)),
-    }))
+    let status =
+        rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::PidFd(pidfd), options))?;
+    Ok(status.map(
+        |status| match (status.exit_status(), status.terminating_signal()) {
+            (Some(code), _) => Ended::Code(code),
+            (None, signal) => Ended::Signal(signal.unwrap_or(libc::SIGKILL)),
+        },
+    ))
 }
 
 /// Waits for our child behind `pidfd`, whatever became of it.
 pub fn reap(pidfd: BorrowedFd<'_>) {
     let wait = || rustix::process::waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED);
     // Somebody else's child, or one reaped already, is none of our business.
-    drop(rustix::io::retry_on_intr(wait));
+    let _nobody = rustix::io::retry_on_intr(wait);
 }
 
 /// How a process that is not our child ended, where the kernel tells (`PIDFD_GET_INFO`, Linux 6.15). None before it has
@@ -399,36 +450,60 @@ pub fn exit_of_stranger(pidfd: BorrowedFd<'_>) -> Option<Ended> {
         exit_code: i32,
         reserved: u32,
     }
-    let mut info = Info { mask: PIDFD_INFO_EXIT, rest: [0; 12], exit_code: 0, reserved: 0 };
+    let mut info = Info {
+        mask: PIDFD_INFO_EXIT,
+        rest: [0; 12],
+        exit_code: 0,
+        reserved: 0,
+    };
     // SAFETY: the request's size field says 64 bytes, which `Info` has.
     let result = unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
     if result != 0 || info.mask & PIDFD_INFO_EXIT == 0 {
         return None;
     }
     let signal = info.exit_code & 0x7f;
-    Some(if signal == 0 { Ended::Code((info.exit_code >> 8) & 0xff) } else { Ended::Signal(signal) })
+    Some(if signal == 0 {
+        Ended::Code((info.exit_code >> 8) & 0xff)
+    } else {
+        Ended::Signal(signal)
+    })
 }
 
 /// Makes orphans of our children our own children, so that nothing below us escapes to an init that may be slow.
 pub fn become_subreaper() -> io::Result<()> {
     // SAFETY: takes no pointers.
     let result = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Joins the namespaces `kinds` (`CLONE_NEW*`) of the process behind a pidfd, or the one behind a namespace file.
 pub fn setns(namespace: BorrowedFd<'_>, kinds: i32) -> io::Result<()> {
     // SAFETY: takes no pointers.
     let result = unsafe { libc::setns(namespace.as_raw_fd(), kinds) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Sets a limit of another process.
 pub fn set_limit(pid: i32, resource: u32, soft: u64, hard: u64) -> io::Result<()> {
-    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    let limit = libc::rlimit64 {
+        rlim_cur: soft,
+        rlim_max: hard,
+    };
     // SAFETY: the new limit is a valid structure, the old one is not asked for.
     let result = unsafe { libc::prlimit64(pid, resource, &raw const limit, ptr::null_mut()) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Takes ownership of the descriptors that [`spawn`] placed from `first` on, `count` of them, close-on-exec.
@@ -464,5 +539,11 @@ pub fn give_back_memory() {
     let top = ((&raw const local).addr() - SPARE) & !4095;
     // SAFETY: the range lies below every live frame of this thread's stack; pages that are not mapped there are an
     // error that is ignored, and dropped ones read as zeroes when the stack grows again.
-    unsafe { libc::madvise(ptr::without_provenance_mut(top - DEEP), DEEP, libc::MADV_DONTNEED) };
+    unsafe {
+        libc::madvise(
+            ptr::without_provenance_mut(top - DEEP),
+            DEEP,
+            libc::MADV_DONTNEED,
+        )
+    };
 }

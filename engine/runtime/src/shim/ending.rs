@@ -1,0 +1,130 @@
+//! The end of a container, in the order that lets nothing be lost: its last output is read, its ports are let go, its
+//! log is written, the record lies on disk; then it is told.
+
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+use bowline_sys::process::{self, Ended};
+
+use super::keeper::{Keeper, Life, Running};
+use crate::record::{self, EXIT};
+use crate::wire::Status;
+use crate::{ExitRecord, ShimEvent, time};
+
+/// How long others may hold the container's pipes open after its end.
+const DRAIN: Duration = Duration::from_secs(1);
+/// How long the log's disk may take for the last lines.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// A container that has ended and is not written down yet.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pid: i32,
+    record: ExitRecord,
+    /// Its streams are read to their end.
+    drained: bool,
+    /// When the present part is cut short.
+    pub(super) deadline: Instant,
+}
+
+impl Ending {
+    /// Until its record lies on disk nothing has happened.
+    pub(super) fn status(&self) -> Status {
+        Status::Running {
+            pid: self.pid,
+            started_at: self.record.started_at.clone(),
+        }
+    }
+}
+
+/// The code that a shell would show.
+pub(super) fn code(ended: Ended) -> (i32, Option<i32>) {
+    match ended {
+        Ended::Code(code) => (code, None),
+        Ended::Signal(signal) => (128 + signal, Some(signal)),
+    }
+}
+
+impl Keeper {
+    /// The container's first process has ended.
+    pub(super) fn end(&mut self) {
+        let Life::Running(Running {
+            pid,
+            process,
+            started_at,
+        }) = &self.life
+        else {
+            return;
+        };
+        let Ok(Some(ended)) = process::try_wait(process.as_fd()) else {
+            return;
+        };
+        let (code, signal) = code(ended);
+        let record = ExitRecord {
+            code,
+            signal,
+            oom_killed: false,
+            started_at: started_at.clone(),
+            finished_at: time::now(),
+            error: None,
+            boot_id: record::boot_id(),
+        };
+        // With a pid namespace of its own everything else is dead already; without, it would live on uncounted.
+        if let Some(cgroup) = &self.cgroup {
+            let _empty = cgroup.kill();
+        }
+        self.forwards.clear();
+        self.root = None;
+        self.hub.process_ended();
+        self.life = Life::Ending(Ending {
+            pid: *pid,
+            record,
+            drained: false,
+            deadline: Instant::now() + DRAIN,
+        });
+    }
+
+    /// The next part of the ending, as far as it can be done now.
+    pub(super) fn go_on_ending(&mut self) {
+        let Life::Ending(ending) = &mut self.life else {
+            return;
+        };
+        let late = Instant::now() >= ending.deadline;
+        if !ending.drained {
+            self.hub.drain();
+            if !self.hub.is_silent() && !late {
+                return;
+            }
+            ending.drained = true;
+            ending.deadline = Instant::now() + FLUSH;
+            self.hub.finish();
+        }
+        let written = self.hub.log.as_ref().is_none_or(super::log::Log::is_done);
+        if written || Instant::now() >= ending.deadline {
+            let mut record = ending.record.clone();
+            if !written {
+                record.error =
+                    Some("the last lines of the log were not written in time".to_owned());
+            }
+            self.write_down(record);
+        }
+    }
+
+    fn write_down(&mut self, mut record: ExitRecord) {
+        let kills = self
+            .cgroup
+            .as_ref()
+            .and_then(|cgroup| cgroup.oom_kills().ok());
+        record.oom_killed = kills.is_some_and(|kills| kills > self.oom_before);
+        if let Err(error) = record::write(&self.settings.run_dir.join(EXIT), &record) {
+            // Then the message is all there is, and it says so.
+            record.error = Some(format!("the exit record could not be written: {error}"));
+        }
+        if record.oom_killed {
+            self.tell(&ShimEvent::Oom);
+        }
+        self.tell(&ShimEvent::Exited(record.clone()));
+        self.life = Life::Exited(record);
+        self.linger();
+    }
+}

@@ -35,6 +35,8 @@ mod settings;
 mod snapshot;
 mod store;
 mod tar;
+#[cfg(test)]
+mod testing;
 
 pub use archive::ArchiveError;
 pub use changes::ChangeError;

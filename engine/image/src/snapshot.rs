@@ -1,5 +1,6 @@
 //! What a container's root file system is mounted from.
 
+use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -67,14 +68,17 @@ impl Store {
         })
     }
 
+    /// Top first. Overlayfs refuses one directory twice, and some builders do stack the same layer twice: the upper
+    /// one of the two hides the lower one entirely.
     fn lowers(&self, image: &ImageId) -> Result<Vec<PathBuf>> {
         let image = self.view()?.image(image)?;
-        Ok(image
+        let mut seen = HashSet::new();
+        let layers = image
             .diff_ids
             .iter()
             .rev()
-            .map(|layer| self.0.layer_files(layer))
-            .collect())
+            .filter(|layer| seen.insert(*layer));
+        Ok(layers.map(|layer| self.0.layer_files(layer)).collect())
     }
 
     /// Whether the store's file system can hold containers.

@@ -140,6 +140,10 @@ impl Inner {
     }
 
     fn place_one(&self, layer: &StagedLayer) -> Result<()> {
+        // An image may have the same layer twice.
+        if layer.staging.moved.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let target = self.layer_dir(&layer.diff_id);
         if self.write(|tables| tables.has_layer(&layer.diff_id))? {
             // Somebody else was faster; the staged copy goes with its last owner.

@@ -146,7 +146,37 @@ fn set_up(endpoint: &Endpoint, sysctls: &[(String, String)]) -> Result<()> {
             !inside,
         ));
     }
-    Ok(rtnl.run(steps)?)
+    rtnl.run(steps)?;
+    wait_until_own(&mut rtnl, endpoint)
+}
+
+/// An IPv6 address takes part at once in what is sent, but what is received for it is refused until a worker of the
+/// kernel has made a route of it, even where there is no duplicate detection. The first answer would be lost.
+fn wait_until_own(rtnl: &mut Rtnl, endpoint: &Endpoint) -> Result<()> {
+    let own: Vec<_> = endpoint
+        .v6
+        .iter()
+        .map(|net| IpNet::from(IpAddr::V6(net.addr())))
+        .collect();
+    let mut looks = 0..LOOKS;
+    loop {
+        let routes = if own.is_empty() {
+            Vec::new()
+        } else {
+            rtnl.routes()?
+        };
+        if own
+            .iter()
+            .all(|address| routes.iter().any(|route| route.net == *address))
+        {
+            return Ok(());
+        }
+        if looks.next().is_none() {
+            let what = format!("wait for the address of `{}`", endpoint.ifname);
+            return Err(link::LinkError::missing(what).into());
+        }
+        thread::sleep(PAUSE);
+    }
 }
 
 /// A port only forwards, and a bridge with its first port only sends, after the kernel has noticed the carrier, in a

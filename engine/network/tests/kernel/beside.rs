@@ -82,3 +82,35 @@ fn without_dockers_chain_the_accept_goes_first_into_forward() {
         "{rules}"
     );
 }
+
+#[test]
+fn iptables_still_lists_the_chain_that_holds_our_rules() {
+    let Some(world) = world() else { return };
+    if std::process::Command::new("iptables-nft")
+        .arg("-V")
+        .output()
+        .is_err()
+    {
+        println!("skipped: iptables-nft is not installed");
+        return;
+    }
+    let iptables = |arguments: &str| run_in(&world.root, &format!("iptables-nft {arguments}"));
+    iptables("-P FORWARD DROP");
+    iptables("-N DOCKER-USER");
+    iptables("-A FORWARD -j DOCKER-USER");
+    let host = world.host();
+    host.create_bridge(&bridge(&host, 1)).unwrap();
+    let rules = iptables("-S DOCKER-USER");
+    for way in ["-i", "-o"] {
+        let prefix = &world.prefix;
+        let comment = format!("-m comment --comment bowline-{prefix}");
+        let rule = format!("-A DOCKER-USER {way} {prefix}+ {comment} -j ACCEPT");
+        assert!(rules.contains(&rule), "{rule} is missing in {rules}");
+    }
+    iptables("-A DOCKER-USER -j RETURN");
+    host.drain().unwrap();
+    assert_eq!(
+        iptables("-S DOCKER-USER"),
+        "-N DOCKER-USER\n-A DOCKER-USER -j RETURN\n"
+    );
+}

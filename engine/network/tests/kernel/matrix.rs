@@ -205,6 +205,17 @@ fn crafted_packets_reach_neither_loopback_ports_nor_the_hosts_own() {
         secret.recv(&mut [0; 16]).is_err(),
         "the host's loopback was reached from a container"
     );
+
+    // The same packets pass without the rules, so it is the rules that hold them.
+    let table = format!("inet bowline-{}", world.prefix);
+    world.nft(&format!("flush chain {table} spoof"));
+    ask_udp(&web.netns, at("127.0.0.1:5353"));
+    assert!(secret.recv(&mut [0; 16]).is_ok());
+    world.nft(&format!("flush chain {table} prerouting"));
+    world.nft(&format!(
+        "add rule {table} prerouting fib daddr type local jump publish"
+    ));
+    assert!(ask_tcp(&world.lan, at("127.0.0.1:9090")).is_some());
 }
 
 #[test]

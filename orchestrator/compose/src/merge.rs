@@ -121,7 +121,7 @@ fn default(base: Node, over: Node, path: &mut Vec<String>, faults: &mut Vec<Diag
             }
             Node::new(Value::Mapping(mapping), span)
         }
-        (_, value) => {
+        (value, _) => {
             let name = path.join(".");
             faults.push(
                 Diagnostic::error(
@@ -132,7 +132,8 @@ fn default(base: Node, over: Node, path: &mut Vec<String>, faults: &mut Vec<Diag
                 .context(base_span, "the value before")
                 .help("write `!override` before the value to replace what was there"),
             );
-            Node::new(value, span)
+            // What was there stays, so that the rest of the project can be checked too.
+            Node::new(value, base_span)
         }
     }
 }

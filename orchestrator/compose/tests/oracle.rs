@@ -9,6 +9,7 @@
     reason = "a test with its own report"
 )]
 
+#[path = "cases/harness.rs"]
 mod harness;
 
 use std::io::Write as _;

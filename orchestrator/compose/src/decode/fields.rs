@@ -230,13 +230,18 @@ fn unknown(key: &str, place: &str, path: &str) -> Diagnostic {
     let message = format!("unknown key `{key}`{}", owner(path));
     let diagnostic =
         Diagnostic::error("compose::unknown-key", message).suggest(key, support::supported(place));
-    match support::elsewhere(key, place) {
-        Some("project") if diagnostic.help.is_empty() => {
-            diagnostic.help(format!("`{key}` belongs to the top level of the file"))
-        }
-        Some(other) if diagnostic.help.is_empty() => diagnostic.help(format!(
-            "`{key}` belongs into a {other}, check the indentation"
-        )),
-        _ => diagnostic,
+    if !diagnostic.help.is_empty() {
+        return diagnostic;
     }
+    let right_place = match support::elsewhere(key, place) {
+        Some("project") => "at the top level of the file",
+        Some("service") => "to a service",
+        Some("deploy") => "under `deploy`",
+        Some("limits") => "under `deploy.resources.limits`",
+        Some("healthcheck") => "under `healthcheck`",
+        _ => return diagnostic,
+    };
+    diagnostic.help(format!(
+        "`{key}` belongs {right_place}, check the indentation"
+    ))
 }

@@ -124,9 +124,10 @@ pub(super) fn hosts(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Vec<S
             out.push(host);
         }
     }
-    // Stable: several addresses of one name stay in their order.
-    out.sort_by(|left, right| left.0.cmp(&right.0));
-    out.into_iter()
+    let mut out: Vec<String> = out
+        .into_iter()
         .map(|(name, address)| format!("{name}={address}"))
-        .collect()
+        .collect();
+    out.sort();
+    out
 }

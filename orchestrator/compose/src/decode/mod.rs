@@ -27,6 +27,8 @@ pub(crate) fn project(decoder: &mut Decoder<'_>, root: &Node) -> Project {
         return project;
     };
     fields.version();
+    // Which name it is was decided before anything was interpolated; this only checks its type.
+    let _name: Option<String> = fields.string("name");
     project.extensions = fields.extensions();
     project.networks = fields.named("networks", resource::network);
     project.volumes = fields.named("volumes", resource::volume);

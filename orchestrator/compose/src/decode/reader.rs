@@ -228,6 +228,7 @@ pub(crate) fn described(path: &str) -> String {
         .collect();
     let kind = top.strip_suffix('s').unwrap_or(top);
     match (name, rest.is_empty()) {
+        (None, _) if top == "the file" => top.to_owned(),
         (None, _) => format!("`{top}`"),
         (Some(name), true) => format!("{kind} `{name}`"),
         (Some(name), false) => format!("`{}` of {kind} `{name}`", rest.join(".")),

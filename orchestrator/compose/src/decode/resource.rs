@@ -48,7 +48,7 @@ fn alone(fields: &mut Fields<'_, '_, '_>, path: &str, node: &Node) {
     if let Some((key, entry)) = other {
         let what = super::reader::described(path);
         fields.decoder.faults.push(
-            Diagnostic::error(
+            Diagnostic::warning(
                 "compose::external",
                 format!("{what} is external, so `{key}` has no effect on it"),
             )

@@ -285,17 +285,12 @@ fn dependencies(project: &mut Project, faults: &mut Vec<Diagnostic>) {
             if project.services.contains_key(other) {
                 continue;
             }
-            if dependency.required {
+            if dependency.required || !project.disabled.contains_key(other) {
                 faults.push(missing_dependency(project, service, other));
                 continue;
             }
             dropped.push((name.clone(), other.clone()));
-            let reason = if project.disabled.contains_key(other) {
-                "switched off"
-            } else {
-                "not defined"
-            };
-            let message = format!("service `{name}` goes on without `{other}`, which is {reason}");
+            let message = format!("service `{name}` goes on without `{other}`, which is off");
             let span = project.key_span(&format!("services/{name}/depends_on/{other}"));
             faults.push(Diagnostic::warning("compose::optional-dependency", message).at(span, ""));
         }

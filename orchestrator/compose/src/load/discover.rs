@@ -37,9 +37,12 @@ pub(crate) fn discover(session: &mut Session<'_>, env: &Env) -> Option<Found> {
     let mut environment = env.clone();
     let mut env_files = named_env_files(session, env);
     let named = !env_files.is_empty();
+    let mut named_variables = Env::new();
     for file in &env_files {
-        read_env_file(session, file, &mut environment, true);
+        let read = read_env_file(session, file, &[env, &named_variables], true);
+        named_variables.extend(read);
     }
+    complete(&mut environment, named_variables);
     let first_dir = project_dir(session, session.options.files.first().map(String::as_str));
     let dot_env = |session: &mut Session<'_>, dir: &str, env: &mut Env, read: &mut Vec<String>| {
         let file = path::join(dir, ".env");
@@ -47,7 +50,8 @@ pub(crate) fn discover(session: &mut Session<'_>, env: &Env) -> Option<Found> {
             .get("COMPOSE_DISABLE_ENV_FILE")
             .is_some_and(|v| truthy(v));
         if !named && enabled && session.files.is_file(&file) {
-            read_env_file(session, &file, env, false);
+            let variables = read_env_file(session, &file, &[env], false);
+            complete(env, variables);
             read.push(file);
         }
     };
@@ -241,28 +245,36 @@ fn read_compose_file(session: &mut Session<'_>, file: &str) -> Option<SourceId> 
     }
 }
 
-/// Reads an env file into the environment. What the environment already has wins, except over
-/// later `--env-file`s among themselves, where the last one does.
-fn read_env_file(session: &mut Session<'_>, file: &str, environment: &mut Env, required: bool) {
+/// Adds variables to an environment; what it already has wins.
+fn complete(environment: &mut Env, variables: impl IntoIterator<Item = (String, String)>) {
+    for (key, value) in variables {
+        environment.entry(key).or_insert(value);
+    }
+}
+
+/// Reads an env file. Its values may refer to `known` variables, the first of which wins.
+fn read_env_file(
+    session: &mut Session<'_>,
+    file: &str,
+    known: &[&Env],
+    required: bool,
+) -> Vec<(String, String)> {
     let shown = path::shown(&session.options.cwd, file);
     let text = match session.files.read(file) {
         Ok(text) => text,
-        Err(FileError::IsDirectory) if !required => return,
+        Err(FileError::IsDirectory) if !required => return Vec::new(),
         Err(error) => {
             let message = format!("cannot read the env file {shown}: {error}");
             session
                 .faults
                 .push(Diagnostic::error("compose::env-file", message));
-            return;
+            return Vec::new();
         }
     };
     let source = session.sources.add(shown, text.as_str());
-    match dotenv::parse(&text, &|name| environment.get(name).cloned()) {
-        Ok(pairs) => {
-            for (key, value) in pairs {
-                environment.entry(key).or_insert(value);
-            }
-        }
+    let lookup = |name: &str| known.iter().find_map(|env| env.get(name)).cloned();
+    match dotenv::parse(&text, &lookup) {
+        Ok(pairs) => pairs,
         Err(fault) => {
             let span = Span {
                 source,
@@ -270,6 +282,7 @@ fn read_env_file(session: &mut Session<'_>, file: &str, environment: &mut Env, r
                 end: fault.range.end,
             };
             session.faults.push(env_fault(fault, span));
+            Vec::new()
         }
     }
 }

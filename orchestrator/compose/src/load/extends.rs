@@ -24,8 +24,8 @@ pub(crate) fn apply(
         .filter(|(_, entry)| entry.value.get("extends").is_some())
         .map(|(name, _)| name.clone())
         .collect();
+    let original = document.clone();
     for name in names {
-        let original = document.clone();
         let mut walk = Walk {
             session,
             found,
@@ -132,19 +132,8 @@ impl Walk<'_, '_> {
         at: Span,
     ) -> Option<Node> {
         let here = |(f, s, _): &(Option<String>, String, Span)| f.as_deref() == file && s == target;
-        if self.seen.iter().any(here) {
-            let chain: Vec<_> = self
-                .seen
-                .iter()
-                .map(|(_, service, _)| service.as_str())
-                .collect();
-            let message = format!(
-                "services extend each other: {} -> {target}",
-                chain.join(" -> ")
-            );
-            self.session
-                .faults
-                .push(Diagnostic::error("compose::extends", message).at(at, ""));
+        if let Some(from) = self.seen.iter().position(here) {
+            self.cycle(from, target);
             return None;
         }
         let services = document.get("services").and_then(Node::mapping);
@@ -167,6 +156,33 @@ impl Walk<'_, '_> {
             return None;
         }
         self.service(document, file, target)
+    }
+
+    /// Services that extend each other. Each of them finds the cycle; the first by name tells it.
+    fn cycle(&mut self, from: usize, target: &str) {
+        let chain: Vec<&str> = self
+            .seen
+            .iter()
+            .map(|(_, service, _)| service.as_str())
+            .collect();
+        if from > 0 || chain.iter().any(|service| *service < chain[0]) {
+            return;
+        }
+        let message = format!(
+            "services extend each other: {} -> {target}",
+            chain.join(" -> ")
+        );
+        let mut fault = Diagnostic::error("compose::extends", message);
+        for (index, (_, service, span)) in self.seen.iter().enumerate() {
+            let next = chain.get(index + 1).unwrap_or(&target);
+            let text = format!("`{service}` extends `{next}`");
+            fault = if index == 0 {
+                fault.at(*span, text)
+            } else {
+                fault.context(*span, text)
+            };
+        }
+        self.session.faults.push(fault);
     }
 
     /// Another file, interpolated, with the paths in its services made absolute.

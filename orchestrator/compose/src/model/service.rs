@@ -21,12 +21,12 @@ pub struct Service {
     /// Replicas and resources.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deploy: Option<Deploy>,
-    /// How many containers; see [`Service::replicas`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scale: Option<u32>,
     /// When the engine starts it again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<RestartPolicy>,
+    /// How many containers; see [`Service::replicas`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<u32>,
     /// A fixed container name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_name: Option<String>,
@@ -39,17 +39,17 @@ pub struct Service {
     /// Capabilities taken away.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cap_drop: Vec<String>,
-    /// `None` is the image's own; an empty list is no command.
-    pub command: Option<Vec<String>>,
-    /// Configs it sees.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub configs: Vec<FileReference>,
     /// Processors it may use.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "super::units::processors"
     )]
     pub cpus: Option<f32>,
+    /// `None` is the image's own; an empty list is no command.
+    pub command: Option<Vec<String>>,
+    /// Configs it sees.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub configs: Vec<FileReference>,
     /// Host devices.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<Device>,

@@ -52,9 +52,12 @@ pub(crate) fn plain_json(node: &Node) -> serde_json::Value {
     use serde_json::Value as Json;
     match &node.value {
         Value::Sequence(items) => items.iter().map(plain_json).collect(),
+        // Go keeps such a mapping without an order and prints it sorted.
         Value::Mapping(mapping) => mapping
             .iter()
             .map(|(key, entry)| (key.clone(), plain_json(&entry.value)))
+            .collect::<BTreeMap<_, _>>()
+            .into_iter()
             .collect::<serde_json::Map<_, _>>()
             .into(),
         Value::Scalar(scalar) => match scalar.resolved() {
@@ -99,7 +102,7 @@ pub fn yaml(project: &Project) -> String {
     for key in [
         "name", "services", "networks", "volumes", "secrets", "configs",
     ] {
-        root.extend(from.remove(key).map(|value| (key.to_owned(), value)));
+        root.extend(from.shift_remove(key).map(|value| (key.to_owned(), value)));
     }
     root.extend(from);
     drop_empty(&mut root);

@@ -128,8 +128,18 @@ fn syntax_error(text: &str, id: SourceId, error: &ReadError) -> Diagnostic {
     };
     let diagnostic = Diagnostic::error("compose::yaml-syntax", "this is not valid YAML")
         .at(at, error.message.clone());
-    if text[start..].starts_with('\t') {
+    if error.message.contains("tab") {
         return diagnostic.help("YAML is indented with spaces, never with tabs");
+    }
+    if error.message.contains("quoted scalar")
+        && let Some(open) = text[..start].rfind(['"', '\''])
+    {
+        let quote = Span {
+            source: id,
+            start: open,
+            end: open + 1,
+        };
+        return diagnostic.context(quote, "is this quote closed?");
     }
     diagnostic
 }

@@ -6,8 +6,7 @@ import signal
 import sys
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from queue import Empty, LifoQueue
-from socket import AF_INET6
+from queue import Empty, Full, LifoQueue
 from urllib.parse import parse_qs
 
 import psycopg2
@@ -34,20 +33,35 @@ def connect():
     )
 
 
+def idle_or_new():
+    """A connection that works: the database may have been restarted since the last one did."""
+    while True:
+        try:
+            connection = idle_connections.get_nowait()
+        except Empty:
+            return connect()
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            return connection
+        except psycopg2.Error:
+            connection.close()
+
+
 @contextmanager
 def database():
     """A transaction on a connection that is kept for the next one, unless it broke."""
-    try:
-        connection = idle_connections.get_nowait()
-    except Empty:
-        connection = connect()
+    connection = idle_or_new()
     try:
         with connection, connection.cursor() as cursor:
             yield cursor
-        idle_connections.put_nowait(connection)
     except Exception:
         connection.close()
         raise
+    try:
+        idle_connections.put_nowait(connection)
+    except Full:
+        connection.close()
 
 
 def count_visit() -> str:
@@ -155,7 +169,6 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    address_family = AF_INET6
     daemon_threads = True
     request_queue_size = 256
 
@@ -163,4 +176,4 @@ class Server(ThreadingHTTPServer):
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     print(f"listening on port {PORT}")
-    Server(("::", PORT), Handler).serve_forever()
+    Server(("", PORT), Handler).serve_forever()

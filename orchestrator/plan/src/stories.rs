@@ -624,3 +624,22 @@ fn kill_and_rm_act_on_what_they_can() {
          [] -> #3 service:web:1, remove, rm",
     );
 }
+
+#[test]
+fn what_surrounds_a_service_is_made_without_it() {
+    let desired = shop();
+    let around = Up {
+        services: vec!["web".into()],
+        around: true,
+        ..Up::default()
+    };
+    is(
+        &plan(&desired, &World::default(), &around),
+        "[] -> #1 network:default, create, not found
+         [] -> #2 volume:data, create, not found
+         [1,2] -> #3 service:db:1, create, not found
+         [3] -> #4 service:db:1, start, new
+         [4] -> #5 service:db, wait healthy, `web` depends on it",
+    );
+    assert!(plan(&desired, &running(&desired), &around).is_empty());
+}

@@ -57,6 +57,8 @@ pub struct Up {
     pub replace_volumes: bool,
     /// Wait for all services to be ready at the end.
     pub wait: bool,
+    /// Only what the named services need: their own containers are left as they are.
+    pub around: bool,
 }
 
 /// Plans `up`.
@@ -149,6 +151,11 @@ impl<'a> Builder<'a> {
             Recreate::Diverged if self.choices.renew_anonymous_volumes => Recreate::Force,
             policy => policy,
         }
+    }
+
+    /// Whether the containers of this service are left as they are.
+    fn spares(&self, service: &str) -> bool {
+        self.choices.around && self.choices.services.iter().any(|name| name == service)
     }
 
     fn plays(&self, service: &str) -> bool {

@@ -34,7 +34,8 @@ fn start<'a>(builder: &mut Builder<'a>, service: &'a str, waits: &mut Waits) -> 
         .iter()
         .filter_map(|slot| Some((slot, start_cause(builder, service, slot)?)))
         .collect();
-    if starting.is_empty() {
+    // What is spared here is started by somebody else, who needs the same conditions met.
+    if starting.is_empty() && !builder.spares(service) {
         return Ok(());
     }
     let before = conditions(builder, service, waits)?;

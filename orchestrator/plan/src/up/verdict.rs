@@ -46,7 +46,10 @@ pub(super) fn slots<'a>(builder: &Builder<'a>) -> Judged<'a> {
     let mut all = Judged::new();
     for &service in &builder.order {
         // Dependencies come first, so a parent's verdicts are there when its child is judged.
-        let slots = of_service(builder, service, &all);
+        let slots = match builder.spares(service) {
+            true => Vec::new(),
+            false => of_service(builder, service, &all),
+        };
         all.insert(service, slots);
     }
     all

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bowline_network::ipam::default_pools;
 use bowline_network::{Bridge, Config, Endpoint, Host, Lan4, Lan6, Mac, Netns, Proto, Publication};
-use bowline_sys::netns::{create, with_netns};
+use bowline_sys::netns::{create, unpin, with_netns};
 
 /// Long enough for a loaded machine, short enough for the many refusals that are waited for.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -22,6 +22,20 @@ pub(crate) struct World {
     pub(crate) lan: OwnedFd,
     pub(crate) dir: tempfile::TempDir,
     pub(crate) prefix: String,
+}
+
+impl Drop for World {
+    /// Pins are mounts of the machine and outlive the test otherwise, also one that failed.
+    fn drop(&mut self) {
+        for instance in [self.prefix.as_str(), "zz"] {
+            let Ok(pins) = std::fs::read_dir(self.config_named(instance).netns_dir) else {
+                continue;
+            };
+            for pin in pins.flatten() {
+                drop(unpin(&pin.path()));
+            }
+        }
+    }
 }
 
 /// `None`, with a word about it, where this machine cannot run such a test.

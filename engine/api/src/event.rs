@@ -37,3 +37,30 @@ wire! {
         pub attributes: BTreeMap<String, String>,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_repeats_itself_for_older_clients() {
+        let event = Event {
+            status: "die".into(),
+            id: "0123".into(),
+            from: "nginx".into(),
+            kind: "container".into(),
+            action: "die".into(),
+            actor: Actor {
+                id: "0123".into(),
+                attributes: BTreeMap::from([("exitCode".into(), "3".into())]),
+            },
+            scope: "local".into(),
+            time: 1,
+            time_nano: 1_000_000_002,
+        };
+        assert_eq!(
+            serde_json::to_string(&event).unwrap(),
+            r#"{"status":"die","id":"0123","from":"nginx","Type":"container","Action":"die","Actor":{"ID":"0123","Attributes":{"exitCode":"3"}},"scope":"local","time":1,"timeNano":1000000002}"#
+        );
+    }
+}

@@ -110,3 +110,31 @@ wire! {
         pub networks: BTreeMap<String, EndpointSettings>,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dockerd_answer_with_its_nulls_is_read() {
+        let text = r#"{"Id":"0123","Created":"2026-01-01T00:00:00Z","Path":"sh","Args":[],
+            "State":{"Status":"running","Running":true,"OOMKilled":false,"Pid":7,"ExitCode":0,
+                "Health":{"Status":"healthy","FailingStreak":0,"Log":null}},
+            "Name":"/web","ExecIDs":null,
+            "HostConfig":{"Binds":null,"ConsoleSize":[0,0],"PidsLimit":null,"Ulimits":null,"Init":null,
+                "PortBindings":{"80/tcp":[{"HostIp":"","HostPort":"8080"}]}},
+            "GraphDriver":{"Data":null,"Name":"overlay2"},"Mounts":[],
+            "Config":{"ExposedPorts":{"80/tcp":{}},"Volumes":null,"Cmd":["sh"],"Entrypoint":null,"OnBuild":null},
+            "NetworkSettings":{"Ports":{"80/tcp":null,"81/tcp":[{"HostIp":"::","HostPort":"81"}]},
+                "Networks":{"bridge":{"IPAMConfig":null,"Links":null,"Aliases":null,"DriverOpts":null}}}}"#;
+        let inspect: ContainerInspect = serde_json::from_str(text).unwrap();
+        assert_eq!(inspect.state.health.unwrap().status, "healthy");
+        assert_eq!(inspect.network_settings.ports["80/tcp"], None);
+        assert_eq!(inspect.config.cmd.unwrap().0, ["sh"]);
+        assert!(
+            inspect.network_settings.networks["bridge"]
+                .aliases
+                .is_none()
+        );
+    }
+}

@@ -128,3 +128,57 @@ impl WaitCondition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_lists_where_clients_iterate() {
+        let row = ContainerSummary {
+            ports: vec![
+                PortSummary {
+                    private_port: 80,
+                    kind: "tcp".into(),
+                    ..PortSummary::default()
+                },
+                PortSummary {
+                    ip: "::".into(),
+                    private_port: 81,
+                    public_port: Some(8081),
+                    kind: "udp".into(),
+                },
+            ],
+            ..ContainerSummary::default()
+        };
+        assert_eq!(
+            serde_json::to_string(&row).unwrap(),
+            r#"{"Id":"","Names":[],"Image":"","ImageID":"","Command":"","Created":0,"Ports":[{"PrivatePort":80,"Type":"tcp"},{"IP":"::","PrivatePort":81,"PublicPort":8081,"Type":"udp"}],"Labels":{},"State":"","Status":"","HostConfig":{"NetworkMode":""},"NetworkSettings":{"Networks":{}},"Mounts":[]}"#
+        );
+    }
+
+    #[test]
+    fn a_wait_without_failure_has_no_error() {
+        let answer = WaitResponse {
+            status_code: 137,
+            error: None,
+        };
+        assert_eq!(
+            serde_json::to_string(&answer).unwrap(),
+            r#"{"StatusCode":137}"#
+        );
+    }
+
+    #[test]
+    fn the_words_of_a_wait_are_read_back() {
+        for condition in [
+            WaitCondition::NotRunning,
+            WaitCondition::NextExit,
+            WaitCondition::Removed,
+        ] {
+            assert_eq!(WaitCondition::parse(condition.as_str()), Some(condition));
+        }
+        assert_eq!(WaitCondition::parse(""), Some(WaitCondition::NotRunning));
+        assert_eq!(WaitCondition::parse("running"), None);
+    }
+}

@@ -1,6 +1,7 @@
 //! The canonical form of a project, as `config` prints it.
 
 mod emit;
+mod order;
 
 use std::collections::BTreeMap;
 
@@ -107,7 +108,9 @@ pub fn yaml(project: &Project) -> String {
     root.extend(from);
     drop_empty(&mut root);
     add_extensions(&mut root, project);
-    escape(&emit::document(&root.into()))
+    let mut root = serde_json::Value::Object(root);
+    order::sort(&mut root);
+    escape(&emit::document(&root))
 }
 
 /// Leaves out what Compose writes in JSON only: nothing for `command`, and empty structures.

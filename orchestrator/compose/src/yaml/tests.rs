@@ -84,6 +84,8 @@ fn faults_of_syntax_point_at_the_character() {
       |
     2 |     b: 1
       |     ^ tabs disallowed within this context (block indentation)
+      |
+    help: YAML is indented with spaces, never with tabs
     ");
     insta::assert_snapshot!(shown("a: b: c\n"), @r"
     error[compose::yaml-syntax]: this is not valid YAML

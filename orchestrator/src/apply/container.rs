@@ -1,0 +1,391 @@
+//! A service as the body that creates one of its containers.
+
+use std::collections::BTreeMap;
+
+use bowline_api::{
+    Config, ContainerCreate, DeviceMapping, HealthConfig, HostConfig, LogConfig, NetworkingConfig,
+    RestartPolicy, Ulimit,
+};
+use bowline_compose::model::{self, NetworkMode, Project, Service};
+use bowline_plan::{Dependency, Hashes, Inherited, Target, labels};
+
+use super::network::{common_labels, endpoint};
+use super::{mounts, ports};
+use crate::ui::{Failure, Outcome};
+
+/// Everything that goes into a container beside its service.
+#[derive(Debug)]
+pub(super) struct Replica<'a> {
+    pub(super) project: &'a Project,
+    pub(super) service: &'a Service,
+    pub(super) hashes: &'a Hashes,
+    pub(super) depends_on: &'a [Dependency],
+    pub(super) target: &'a Target,
+    pub(super) replaces: Option<&'a str>,
+    pub(super) inherit: &'a [Inherited],
+    pub(super) joins: &'a BTreeMap<String, String>,
+    /// Id of the image it is made from.
+    pub(super) image: &'a str,
+}
+
+/// The body that creates a replica.
+pub(super) fn replica(replica: &Replica<'_>) -> Outcome<ContainerCreate> {
+    let Replica {
+        project,
+        service,
+        target,
+        ..
+    } = replica;
+    let mut create = template(project, service, replica.inherit)?;
+    let all = &mut create.config.labels;
+    all.extend(container_labels(replica));
+    all.insert(labels::ONE_OFF.into(), "False".into());
+    all.insert(labels::NUMBER.into(), target.number.to_string());
+    all.extend(
+        replica
+            .replaces
+            .map(|old| (labels::REPLACE.to_owned(), old.to_owned())),
+    );
+    let names = [target.name.as_str(), service.name.as_str()];
+    network(&mut create, project, service, &names, replica.joins);
+    Ok(create)
+}
+
+/// What `run` changes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OneOff {
+    pub(crate) name: String,
+    pub(crate) slug: String,
+    pub(crate) command: Vec<String>,
+    pub(crate) entrypoint: Option<Vec<String>>,
+    pub(crate) environment: Vec<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) working_dir: Option<String>,
+    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) volumes: Vec<String>,
+    pub(crate) ports: Vec<model::Port>,
+    pub(crate) service_ports: bool,
+    pub(crate) use_aliases: bool,
+    pub(crate) tty: bool,
+    pub(crate) stdin: bool,
+    pub(crate) remove: bool,
+}
+
+/// The body that creates a container of `run`.
+pub(crate) fn one_off(
+    project: &Project,
+    service: &Service,
+    hashes: &Hashes,
+    image: &str,
+    joins: &BTreeMap<String, String>,
+    wish: &OneOff,
+) -> Outcome<ContainerCreate> {
+    let mut service = service.clone();
+    service.ports = match wish.service_ports {
+        true => service.ports,
+        false => wish.ports.clone(),
+    };
+    service.restart = None;
+    service.tty = wish.tty;
+    service.stdin_open = wish.stdin;
+    if let Some(entrypoint) = &wish.entrypoint {
+        service.entrypoint = Some(entrypoint.clone());
+        service.command = None;
+    }
+    if !wish.command.is_empty() {
+        service.command = Some(wish.command.clone());
+    }
+    service.user = wish.user.clone().or(service.user);
+    service.working_dir = wish.working_dir.clone().or(service.working_dir);
+    for entry in &wish.environment {
+        let (name, value) = match entry.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (entry.as_str(), project.environment.get(entry).cloned()),
+        };
+        service.environment.insert(name.to_owned(), value);
+    }
+    let mut create = template(project, &service, &[])?;
+    create
+        .host_config
+        .binds
+        .extend(wish.volumes.iter().cloned());
+    create.host_config.auto_remove = wish.remove;
+    create.config.attach_stdin = wish.stdin;
+    create.config.stdin_once = wish.stdin;
+    let target = Target {
+        service: service.name.clone(),
+        number: 0,
+        name: wish.name.clone(),
+        reference: wish.name.clone(),
+    };
+    let all = &mut create.config.labels;
+    let (replaces, inherit) = (None, &[]);
+    let depends_on = &[];
+    all.extend(container_labels(&Replica {
+        project,
+        service: &service,
+        hashes,
+        depends_on,
+        target: &target,
+        replaces,
+        inherit,
+        joins,
+        image,
+    }));
+    all.insert(labels::ONE_OFF.into(), "True".into());
+    all.insert(labels::SLUG.into(), wish.slug.clone());
+    all.extend(wish.labels.iter().cloned());
+    let own = [wish.name.as_str(), service.name.as_str()];
+    // Without aliases nobody who asks for the service is sent to a container that is not one of it.
+    let names = if wish.use_aliases {
+        &own[..]
+    } else {
+        &own[..1]
+    };
+    if !wish.use_aliases {
+        for attachment in service.networks.values_mut().flatten() {
+            attachment.aliases.clear();
+        }
+    }
+    network(&mut create, project, &service, names, joins);
+    Ok(create)
+}
+
+fn container_labels(replica: &Replica<'_>) -> BTreeMap<String, String> {
+    let Replica {
+        project,
+        service,
+        hashes,
+        ..
+    } = replica;
+    let mut all = common_labels(&project.name, hashes);
+    all.insert(labels::SERVICE.into(), service.name.clone());
+    all.insert(labels::IMAGE.into(), replica.image.to_owned());
+    all.insert(
+        labels::DEPENDS_ON.into(),
+        labels::print_depends_on(replica.depends_on),
+    );
+    all.insert(labels::WORKING_DIR.into(), project.working_dir.clone());
+    all.insert(labels::CONFIG_FILES.into(), project.files.join(","));
+    if !project.env_files.is_empty() {
+        all.insert(labels::ENVIRONMENT_FILE.into(), project.env_files.join(","));
+    }
+    all
+}
+
+fn template(
+    project: &Project,
+    service: &Service,
+    inherit: &[Inherited],
+) -> Outcome<ContainerCreate> {
+    let mut host_config = host(service);
+    mounts::fill(&mut host_config, project, service, inherit)?;
+    Ok(ContainerCreate {
+        config: config(service),
+        host_config,
+        networking_config: NetworkingConfig::default(),
+    })
+}
+
+fn config(service: &Service) -> Config {
+    let variables = service.environment.iter();
+    let set = variables.filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
+    Config {
+        hostname: service.hostname.clone().unwrap_or_default(),
+        domainname: service.domainname.clone().unwrap_or_default(),
+        user: service.user.clone().unwrap_or_default(),
+        attach_stdout: true,
+        attach_stderr: true,
+        exposed_ports: ports::exposed(&service.expose, &service.ports),
+        tty: service.tty,
+        open_stdin: service.stdin_open,
+        env: set.collect(),
+        cmd: service.command.clone().map(Into::into),
+        entrypoint: service.entrypoint.clone().map(Into::into),
+        healthcheck: service.healthcheck.as_ref().map(health),
+        image: service.image.clone(),
+        working_dir: service.working_dir.clone().unwrap_or_default(),
+        labels: service.labels.clone(),
+        stop_signal: service.stop_signal.clone().unwrap_or_default(),
+        stop_timeout: service.stop_grace_period.map(whole_seconds),
+        ..Config::default()
+    }
+}
+
+/// The API counts whole seconds; a grace period must not become shorter.
+fn whole_seconds(period: model::Duration) -> i64 {
+    let second = 1_000_000_000;
+    period.nanos() / second + i64::from(period.nanos() % second > 0)
+}
+
+fn health(check: &model::Healthcheck) -> HealthConfig {
+    let nanos = |duration: Option<model::Duration>| duration.map_or(0, model::Duration::nanos);
+    HealthConfig {
+        test: match &check.test {
+            _ if check.disable => vec!["NONE".into()],
+            Some(probe) => probe.to_list(),
+            // An empty list is the image's own test.
+            None => Vec::new(),
+        },
+        interval: nanos(check.interval),
+        timeout: nanos(check.timeout),
+        start_period: nanos(check.start_period),
+        start_interval: nanos(check.start_interval),
+        retries: check
+            .retries
+            .map_or(0, |count| i64::try_from(count).unwrap_or(i64::MAX)),
+    }
+}
+
+fn host(service: &Service) -> HostConfig {
+    let bytes = |size: Option<model::Bytes>| size.map_or(0, |size| size.0);
+    HostConfig {
+        log_config: LogConfig {
+            kind: service
+                .logging
+                .as_ref()
+                .and_then(|log| log.driver.clone())
+                .unwrap_or_default(),
+            config: service
+                .logging
+                .as_ref()
+                .map(|log| log.options.clone())
+                .unwrap_or_default(),
+        },
+        port_bindings: ports::bindings(&service.ports),
+        restart_policy: restart(service.restart.unwrap_or_default()),
+        cap_add: service.cap_add.clone(),
+        cap_drop: service.cap_drop.clone(),
+        dns: service.dns.clone(),
+        dns_options: service.dns_opt.clone(),
+        dns_search: service.dns_search.clone(),
+        extra_hosts: service
+            .extra_hosts
+            .iter()
+            .map(|line| line.replacen('=', ":", 1))
+            .collect(),
+        group_add: service.group_add.clone(),
+        privileged: service.privileged,
+        readonly_rootfs: service.read_only,
+        security_opt: service.security_opt.clone(),
+        shm_size: bytes(service.shm_size),
+        sysctls: service.sysctls.clone(),
+        init: service.init,
+        memory: bytes(service.memory_limit()),
+        memory_reservation: bytes(service.memory_reservation()),
+        nano_cpus: nano_cpus(service.cpu_limit()),
+        pids_limit: service.process_limit(),
+        devices: service.devices.iter().map(device).collect(),
+        ulimits: service.ulimits.iter().map(ulimit).collect(),
+        ..HostConfig::default()
+    }
+}
+
+/// Thousandths are as fine as anybody writes them, and exact.
+fn nano_cpus(cpus: Option<f32>) -> i64 {
+    let thousandths = (f64::from(cpus.unwrap_or(0.0)) * 1000.0).round();
+    format!("{thousandths:.0}")
+        .parse::<i64>()
+        .unwrap_or(0)
+        .saturating_mul(1_000_000)
+}
+
+fn restart(policy: model::RestartPolicy) -> RestartPolicy {
+    let (name, times) = match policy {
+        model::RestartPolicy::No => ("no", 0),
+        model::RestartPolicy::Always => ("always", 0),
+        model::RestartPolicy::UnlessStopped => ("unless-stopped", 0),
+        model::RestartPolicy::OnFailure(times) => ("on-failure", times),
+    };
+    RestartPolicy {
+        name: name.into(),
+        maximum_retry_count: times.into(),
+    }
+}
+
+fn device(device: &model::Device) -> DeviceMapping {
+    DeviceMapping {
+        path_on_host: device.source.clone(),
+        path_in_container: device.target.clone(),
+        cgroup_permissions: device.permissions.clone(),
+    }
+}
+
+fn ulimit((name, limit): (&String, &model::Ulimit)) -> Ulimit {
+    let (soft, hard) = limit.pair();
+    Ulimit {
+        name: name.clone(),
+        soft,
+        hard,
+    }
+}
+
+fn network(
+    create: &mut ContainerCreate,
+    project: &Project,
+    service: &Service,
+    names: &[&str],
+    joins: &BTreeMap<String, String>,
+) {
+    let mode = &mut create.host_config.network_mode;
+    *mode = match &service.network_mode {
+        Some(NetworkMode::Service(parent)) => {
+            format!("container:{}", joins.get(parent).unwrap_or(parent))
+        }
+        Some(other) => other.to_string(),
+        None => match primary(service) {
+            Some(key) => project
+                .networks
+                .get(key)
+                .map_or_else(|| key.into(), |n| n.name.clone()),
+            None => "none".into(),
+        },
+    };
+    if service.network_mode.is_some() {
+        return;
+    }
+    let links = links(project, service);
+    let endpoints = service.networks.iter().filter_map(|(key, wish)| {
+        let network = project.networks.get(key)?;
+        Some((
+            network.name.clone(),
+            Some(endpoint(wish.as_ref(), names, &links)),
+        ))
+    });
+    create.networking_config.endpoints_config = endpoints.collect();
+}
+
+/// The network with the highest priority, the first by name among equals.
+fn primary(service: &Service) -> Option<&str> {
+    let priority = |wish: &Option<model::Attachment>| wish.as_ref().and_then(|w| w.priority);
+    let ranked = service
+        .networks
+        .iter()
+        .map(|(key, wish)| (priority(wish).unwrap_or(0), key));
+    ranked
+        .min_by_key(|(priority, key)| (-priority, *key))
+        .map(|(_, key)| key.as_str())
+}
+
+/// `container:alias` for the first container of each linked service.
+fn links(project: &Project, service: &Service) -> Vec<String> {
+    let mut links = Vec::new();
+    for link in &service.links {
+        let (name, alias) = link.split_once(':').unwrap_or((link, link));
+        let fixed = project
+            .services
+            .get(name)
+            .and_then(|linked| linked.container_name.clone());
+        let container = fixed.unwrap_or_else(|| format!("{}-{name}-1", project.name));
+        links.push(format!("{container}:{alias}"));
+    }
+    links
+}
+
+/// A file object that the engine could only take as an archive.
+pub(super) fn not_a_file(kind: &str, key: &str) -> Failure {
+    Failure::new(format!(
+        "{kind} `{key}` has no `file:`, which is not supported yet"
+    ))
+    .hint("write its content to a file and name that with `file:`")
+}

@@ -1,0 +1,20 @@
+//! Doing what a plan says. Nothing here decides: every choice was made when the plan was.
+
+mod container;
+mod execute;
+mod failure;
+mod images;
+mod mounts;
+mod network;
+mod observe;
+mod ports;
+mod wait;
+mod watch;
+
+pub(crate) use container::{OneOff, one_off};
+pub(crate) use execute::{Execution, Options};
+pub(crate) use failure::last_lines;
+pub(crate) use images::{pull, pull_image};
+pub(crate) use observe::{image_ids, observe, project_filter};
+pub(crate) use ports::urls;
+pub(crate) use watch::{Notice, Watch};

@@ -1,0 +1,500 @@
+//! `up` and `create`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bowline_client::Client;
+use bowline_compose::model::{Project, PullPolicy};
+use bowline_plan as planning;
+use bowline_plan::Plan;
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+
+use super::containers::{self, Labelled as _};
+use super::context::{Context, Scope};
+use super::follow::Attached;
+use super::signals::Interrupts;
+use crate::apply::{self, Options, Watch};
+use crate::ui::{Failure, Outcome, Style};
+
+/// When images are pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Pull {
+    /// Each time.
+    Always,
+    /// Where they are not here.
+    Missing,
+    /// Not at all.
+    Never,
+}
+
+/// How containers are made; shared by `up`, `create` and `plan`.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct Making {
+    /// Services; all if none is named
+    services: Vec<String>,
+    /// Replace containers even if nothing changed
+    #[arg(long)]
+    force_recreate: bool,
+    /// Keep containers even if something changed
+    #[arg(long, conflicts_with = "force_recreate")]
+    no_recreate: bool,
+    /// Replace containers of dependencies, too
+    #[arg(long, conflicts_with = "no_recreate")]
+    always_recreate_deps: bool,
+    /// Fresh anonymous volumes instead of those of replaced containers
+    #[arg(short = 'V', long, conflicts_with = "no_recreate")]
+    renew_anon_volumes: bool,
+    /// Leave dependencies alone
+    #[arg(long)]
+    no_deps: bool,
+    /// Remove containers of services that are no longer in the file
+    #[arg(long)]
+    remove_orphans: bool,
+    /// When to pull images
+    #[arg(long, value_enum)]
+    pull: Option<Pull>,
+    /// Do not show how pulling goes
+    #[arg(long)]
+    quiet_pull: bool,
+    /// Number of containers of a service
+    #[arg(long, value_name = "SERVICE=N", value_parser = scale)]
+    scale: Vec<(String, u32)>,
+    /// Replace volumes whose configuration changed, losing their data
+    #[arg(short = 'y', long)]
+    yes: bool,
+    /// Leave the named services' own containers as they are.
+    #[arg(skip)]
+    around: bool,
+}
+
+impl Making {
+    /// What `run` needs around a service: its networks and volumes, and what it depends on.
+    pub(super) fn around(service: &str, no_deps: bool) -> Self {
+        let services = vec![service.to_owned()];
+        Self {
+            services,
+            no_deps,
+            around: true,
+            ..Self::default()
+        }
+    }
+}
+
+fn scale(text: &str) -> Result<(String, u32), String> {
+    let (service, count) = text.split_once('=').ok_or("write it as SERVICE=N")?;
+    let count = count
+        .parse()
+        .map_err(|_| format!("`{count}` is not a number of containers"))?;
+    Ok((service.to_owned(), count))
+}
+
+/// See the module.
+#[expect(clippy::struct_excessive_bools, reason = "flags are flags")]
+#[derive(Args, Clone, Debug)]
+pub(super) struct Up {
+    #[command(flatten)]
+    making: Making,
+    /// Return when the containers are started
+    #[arg(short, long)]
+    detach: bool,
+    /// Return when the services are running or healthy
+    #[arg(long)]
+    wait: bool,
+    /// Seconds to wait at most
+    #[arg(long, value_name = "SECONDS")]
+    wait_timeout: Option<u64>,
+    /// Create containers without starting them
+    #[arg(long, conflicts_with_all = ["wait", "detach"])]
+    no_start: bool,
+    /// Seconds that a container gets to stop
+    #[arg(short, long, value_name = "SECONDS", allow_negative_numbers = true)]
+    timeout: Option<i64>,
+    /// Stop everything when a container exits
+    #[arg(long, conflicts_with_all = ["detach", "wait"])]
+    abort_on_container_exit: bool,
+    /// Stop everything when a container fails
+    #[arg(long, conflicts_with_all = ["detach", "wait", "abort_on_container_exit"])]
+    abort_on_container_failure: bool,
+    /// Exit as the first container of this service does
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["detach", "wait"])]
+    exit_code_from: Option<String>,
+    /// Show the output of these services only
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["detach", "wait"])]
+    attach: Vec<String>,
+    /// Do not show the output of these services
+    #[arg(long, value_name = "SERVICE")]
+    no_attach: Vec<String>,
+    /// Show the output of dependencies, too
+    #[arg(long, conflicts_with_all = ["detach", "wait", "attach"])]
+    attach_dependencies: bool,
+    /// No colours in the output
+    #[arg(long)]
+    no_color: bool,
+    /// No prefix before the output
+    #[arg(long)]
+    no_log_prefix: bool,
+    /// The time before each line of output
+    #[arg(long)]
+    timestamps: bool,
+}
+
+/// `create`: `up --no-start`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Create {
+    #[command(flatten)]
+    making: Making,
+}
+
+impl Create {
+    pub(super) async fn run(self, context: &Context) -> Outcome {
+        let prepared = prepare(context, &self.making, false, true).await?;
+        let watch = prepared.watch().await?;
+        prepared
+            .execute(context, &watch, Options::default())
+            .await?;
+        Ok(0)
+    }
+}
+
+/// A plan with the world it was made for.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) client: Client,
+    pub(super) scope: Scope,
+    pub(super) plan: Plan,
+    /// The services in play.
+    pub(super) services: BTreeSet<String>,
+}
+
+/// Loads, looks, pulls what is to be pulled in any case, and plans.
+pub(super) async fn prepare(
+    context: &Context,
+    making: &Making,
+    wait: bool,
+    no_start: bool,
+) -> Outcome<Prepared> {
+    let project = context.project(&making.services)?;
+    if let Some((service, _)) = making
+        .scale
+        .iter()
+        .find(|(service, _)| !project.services.contains_key(service))
+    {
+        return Err(Failure::new(format!(
+            "--scale: no such service: `{service}`"
+        )));
+    }
+    let client = context.client().await?;
+    let services = match making.no_deps {
+        true => making.services.iter().cloned().collect(),
+        false => named(&project, &making.services),
+    };
+    if !context.globals.dry_run {
+        freshen(context, &client, &project, &services, making).await?;
+    }
+    let scale: BTreeMap<String, u32> = making.scale.iter().cloned().collect();
+    let mut scope = context.desired(&client, project, scale).await?;
+    if making.pull == Some(Pull::Never) {
+        scope
+            .desired
+            .services
+            .values_mut()
+            .for_each(|service| service.image.pull = false);
+    }
+    let observed = apply::observe(&client, &scope.name, scope.project.as_ref()).await?;
+    let recreate = match (making.force_recreate, making.no_recreate) {
+        (true, _) => planning::Recreate::Force,
+        (_, true) => planning::Recreate::Never,
+        _ => planning::Recreate::Diverged,
+    };
+    let choices = planning::Up {
+        services: making.services.clone(),
+        recreate,
+        recreate_dependencies: match (making.always_recreate_deps, making.no_recreate) {
+            (true, _) => planning::Recreate::Force,
+            (_, true) => planning::Recreate::Never,
+            _ => planning::Recreate::Diverged,
+        },
+        no_deps: making.no_deps,
+        no_start,
+        renew_anonymous_volumes: making.renew_anon_volumes,
+        remove_orphans: making.remove_orphans || is_set(context, "COMPOSE_REMOVE_ORPHANS"),
+        ignore_orphans: making.around || is_set(context, "COMPOSE_IGNORE_ORPHANS"),
+        replace_volumes: making.yes,
+        wait,
+        around: making.around,
+    };
+    let plan = planning::up(&scope.desired, &observed, &choices);
+    let plan = plan.map_err(|error| scope.failure(&error))?;
+    let services = planning::closure(&scope.desired, &making.services)
+        .map_err(|error| scope.failure(&error))?;
+    let services = match making.no_deps && !making.services.is_empty() {
+        true => making.services.iter().cloned().collect(),
+        false => services,
+    };
+    Ok(Prepared {
+        client,
+        scope,
+        plan,
+        services,
+    })
+}
+
+fn is_set(context: &Context, variable: &str) -> bool {
+    let value = context
+        .environment
+        .get(variable)
+        .map(|value| value.to_ascii_lowercase());
+    value.is_some_and(|value| matches!(value.as_str(), "1" | "true" | "yes" | "on"))
+}
+
+/// The services that a selection brings along, as far as the file alone can tell.
+pub(super) fn named(project: &Project, services: &[String]) -> BTreeSet<String> {
+    if services.is_empty() {
+        return project.services.keys().cloned().collect();
+    }
+    let mut found = BTreeSet::new();
+    let mut todo = services.to_vec();
+    while let Some(name) = todo.pop() {
+        if let Some(service) = project.services.get(&name)
+            && found.insert(name)
+        {
+            todo.extend(service.depends_on.keys().cloned());
+        }
+    }
+    found
+}
+
+/// Pulls images that are wanted anew although they may be here.
+async fn freshen(
+    context: &Context,
+    client: &Client,
+    project: &Project,
+    services: &BTreeSet<String>,
+    making: &Making,
+) -> Outcome<()> {
+    let mut stale: BTreeMap<String, Option<String>> = BTreeMap::new();
+    for service in services
+        .iter()
+        .filter_map(|name| project.services.get(name))
+    {
+        let wanted = match (making.pull, &service.pull_policy) {
+            (Some(pull), _) => pull == Pull::Always,
+            (None, Some(PullPolicy::Always)) => true,
+            (None, Some(PullPolicy::Every { age, .. })) => {
+                is_older(client, &service.image, age.to_std()).await?
+            }
+            (None, _) => false,
+        };
+        if wanted {
+            stale.insert(service.image.clone(), service.platform.clone());
+        }
+    }
+    let stale: Vec<(String, Option<String>)> = stale.into_iter().collect();
+    let quiet = crate::ui::Meter::new(crate::ui::Mode::Quiet, false);
+    let meter = if making.quiet_pull {
+        quiet
+    } else {
+        context.meter()
+    };
+    apply::pull(client, &stale, &meter).await
+}
+
+/// Whether the local image was tagged longer ago than that. A missing one is the plan's business.
+async fn is_older(client: &Client, image: &str, age: Duration) -> Outcome<bool> {
+    let image = match client.image_inspect(image).await {
+        Ok(image) => image,
+        Err(error) if error.is_not_found() => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    let tagged = image.metadata.last_tag_time.parse::<Timestamp>();
+    let Ok(tagged) = tagged.or_else(|_| image.created.parse()) else {
+        return Ok(true);
+    };
+    let age = jiff::SignedDuration::try_from(age).unwrap_or(jiff::SignedDuration::MAX);
+    Ok(Timestamp::now().duration_since(tagged) > age)
+}
+
+impl Prepared {
+    pub(super) async fn watch(&self) -> Outcome<Watch> {
+        let filter = apply::project_filter(&self.scope.name).with("type", "container");
+        Watch::open(&self.client, filter).await
+    }
+
+    pub(super) async fn execute(
+        &self,
+        context: &Context,
+        watch: &Watch,
+        options: Options,
+    ) -> Outcome<bool> {
+        if self.plan.is_empty() && self.plan.warnings().is_empty() {
+            context.ui.note(format!(
+                "Nothing to do: project `{}` is up to date",
+                self.scope.name
+            ));
+            return Ok(!context.globals.dry_run);
+        }
+        context
+            .execute(&self.client, &self.scope, &self.plan, watch, options)
+            .await
+    }
+}
+
+impl Up {
+    pub(super) async fn run(mut self, context: &Context) -> Outcome {
+        // A code can only come from a container that ends the whole.
+        self.abort_on_container_exit |= self.exit_code_from.is_some();
+        let mut interrupts = Interrupts::catch()?;
+        let began = now();
+        let prepared = tokio::select! {
+            prepared = Box::pin(prepare(context, &self.making, self.wait, self.no_start)) => prepared?,
+            _ = interrupts.next() => return Ok(130),
+        };
+        let watch = prepared.watch().await?;
+        let mut notices = watch.subscribe();
+        let options = Options {
+            stop_timeout: self.timeout,
+            wait_timeout: self.wait_timeout.map(Duration::from_secs),
+            ..Options::default()
+        };
+        let done = tokio::select! {
+            done = Box::pin(prepared.execute(context, &watch, options)) => done,
+            _ = interrupts.next() => {
+                return self.interrupted(context, &prepared, &watch, interrupts).await;
+            }
+        }?;
+        if !done || self.no_start {
+            return Ok(0);
+        }
+        let detached = self.detach || self.wait;
+        if detached {
+            deaths(context, &prepared, &mut notices).await;
+        }
+        print_urls(context, &prepared).await?;
+        if detached {
+            return Ok(0);
+        }
+        let attached = Attached {
+            context,
+            prepared: &prepared,
+            watch: &watch,
+            notices,
+            since: began,
+            services: self.attached_services(&prepared),
+            up: &self,
+        };
+        Box::pin(attached.run(interrupts)).await
+    }
+
+    /// Ctrl-C while things are being made: an attached `up` takes back what it started.
+    async fn interrupted(
+        &self,
+        context: &Context,
+        prepared: &Prepared,
+        watch: &Watch,
+        interrupts: Interrupts,
+    ) -> Outcome {
+        if !self.detach && !self.wait {
+            super::follow::stop_all(context, prepared, watch, self.timeout, interrupts).await?;
+        }
+        Ok(130)
+    }
+
+    fn attached_services(&self, prepared: &Prepared) -> BTreeSet<String> {
+        let named = &self.making.services;
+        let shown = |name: &&String| {
+            if !self.attach.is_empty() {
+                return self.attach.contains(name);
+            }
+            let asked = named.is_empty() || named.contains(name) || self.attach_dependencies;
+            asked && !self.no_attach.contains(name)
+        };
+        prepared.services.iter().filter(shown).cloned().collect()
+    }
+
+    /// The exit code that an ended container gives the whole, if it ends it.
+    pub(super) fn aborts(&self, service: &str, code: i64) -> Option<u8> {
+        let ends = self.abort_on_container_exit || self.abort_on_container_failure && code != 0;
+        let chosen = self
+            .exit_code_from
+            .as_ref()
+            .is_none_or(|from| from == service);
+        let byte = u8::try_from(code & 0xff).unwrap_or(1);
+        ends.then_some(if chosen { byte } else { 0 })
+    }
+
+    pub(super) fn exit_code_from(&self) -> Option<&str> {
+        self.exit_code_from.as_deref()
+    }
+
+    pub(super) fn timeout(&self) -> Option<i64> {
+        self.timeout
+    }
+
+    pub(super) fn shape(&self, color: bool) -> crate::logs::Shape {
+        crate::logs::Shape {
+            prefix: !self.no_log_prefix,
+            timestamps: self.timestamps,
+            color: color && !self.no_color,
+        }
+    }
+}
+
+/// The time, in the form that logs are asked with.
+pub(super) fn now() -> String {
+    let now = Timestamp::now();
+    format!("{}.{:09}", now.as_second(), now.subsec_nanosecond())
+}
+
+/// Containers that failed while the others were started.
+async fn deaths(
+    context: &Context,
+    prepared: &Prepared,
+    notices: &mut tokio::sync::broadcast::Receiver<crate::apply::Notice>,
+) {
+    let mut dead: BTreeMap<String, String> = BTreeMap::new();
+    while let Ok(notice) = notices.try_recv() {
+        let crate::apply::Notice::Event(event) = notice else {
+            continue;
+        };
+        let attribute = |key: &str| event.actor.attributes.get(key).cloned().unwrap_or_default();
+        match event.action.as_str() {
+            "die" if attribute("exitCode") != "0" => {
+                dead.insert(event.actor.id.clone(), attribute("name"));
+            }
+            "start" => {
+                dead.remove(&event.actor.id);
+            }
+            _ => {}
+        }
+    }
+    for (id, name) in dead {
+        let Ok(seen) = prepared.client.container_inspect(&id).await else {
+            continue;
+        };
+        if seen.state.running || seen.state.status != "exited" {
+            continue;
+        }
+        let code = seen.state.exit_code;
+        context.ui.warn(format!(
+            "container `{name}` exited with code {code}; last lines of its log:"
+        ));
+        for line in apply::last_lines(&prepared.client, &id, 10).await {
+            context.ui.note(format!("    | {line}"));
+        }
+    }
+}
+
+async fn print_urls(context: &Context, prepared: &Prepared) -> Outcome<()> {
+    let services: Vec<String> = prepared.services.iter().cloned().collect();
+    let running =
+        containers::list(&prepared.client, &prepared.scope.name, false, &services).await?;
+    for container in running.iter().filter(|container| !container.is_one_off()) {
+        let name = crate::logs::prefix(&prepared.scope.name, container.name());
+        for url in apply::urls(container) {
+            let name = Style::Bold.paint(&name, context.ui.color_out);
+            context.ui.line(format!("{name}  {url}"));
+        }
+    }
+    Ok(())
+}

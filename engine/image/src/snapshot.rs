@@ -53,10 +53,8 @@ impl Store {
     pub fn mount(&self, image: &ImageId) -> Result<OwnedFd> {
         let mut lowers = self.lowers(image)?;
         // An overlay without an upper wants two lowers at least.
-        lowers.push(self.0.root.join("empty"));
-        if lowers.len() == 1 {
-            lowers.push(self.0.root.join("trash"));
-        }
+        let missing = 2_usize.saturating_sub(lowers.len());
+        lowers.extend((1..=missing).map(|n| self.0.root.join("empty").join(n.to_string())));
         let mount = Overlay {
             lowers: &lowers,
             upper: None,

@@ -1,6 +1,8 @@
 //! The images of one engine.
 
 use std::collections::HashMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -108,10 +110,12 @@ impl Store {
 
     /// As [`Store::open`], with settings.
     pub fn open_with(root: &Path, db: Arc<Database>, settings: Settings) -> Result<Self> {
-        for part in ["layers", "ingest", "trash", "empty"] {
+        for part in ["layers", "ingest", "trash", "empty/1", "empty/2"] {
             let path = root.join(part);
             std::fs::create_dir_all(&path).file("create", &path)?;
         }
+        // The setuid programs of every image lie here, whatever holes they have: not for the host's users.
+        std::fs::set_permissions(root, Permissions::from_mode(0o700)).file("protect", root)?;
         records::create_tables(&db)?;
         let client = Client::new(&settings);
         Ok(Self(Arc::new(Inner {

@@ -275,4 +275,33 @@ mod tests {
         help: did you mean `db`?
         ");
     }
+
+    #[test]
+    fn the_form_for_programs() {
+        let mut sources = Sources::default();
+        let source = sources.add("compose.yaml", "a: 1\nbb: 2\n");
+        let fault = Diagnostic::error("compose::unknown-key", "unknown key `bb`")
+            .at(
+                Span {
+                    source,
+                    start: 5,
+                    end: 7,
+                },
+                "here",
+            )
+            .help("did you mean `b`?");
+        let expected = serde_json::json!({
+            "code": "compose::unknown-key",
+            "severity": "error",
+            "message": "unknown key `bb`",
+            "primary": {
+                "location": {"file": "compose.yaml", "line": 2, "column": 1},
+                "end": {"file": "compose.yaml", "line": 2, "column": 3},
+                "text": "here",
+            },
+            "context": [],
+            "help": ["did you mean `b`?"],
+        });
+        assert_eq!(fault.to_json(&sources), expected);
+    }
 }

@@ -92,11 +92,9 @@ mod tests {
             "s10", "s2", "s1", "s", "b", "A", "s1b", "s12", "_x", "s-1", "10", "9",
         ];
         names.sort_by(|left, right| compare(left, right));
-        assert_eq!(
-            names,
-            [
-                "9", "10", "_x", "A", "b", "s", "s-1", "s1", "s1b", "s2", "s10", "s12"
-            ]
-        );
+        let sorted = [
+            "_x", "9", "10", "A", "b", "s", "s-1", "s1", "s1b", "s2", "s10", "s12",
+        ];
+        assert_eq!(names, sorted);
     }
 }

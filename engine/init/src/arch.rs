@@ -24,6 +24,7 @@ mod native {
     pub(crate) mod number {
         pub(crate) const CAPSET: usize = 126;
         pub(crate) const CHDIR: usize = 80;
+        pub(crate) const CLONE: usize = 56;
         pub(crate) const DUP3: usize = 292;
         pub(crate) const EXECVE: usize = 59;
         pub(crate) const EXECVEAT: usize = 322;
@@ -98,6 +99,7 @@ mod native {
     pub(crate) mod number {
         pub(crate) const CAPSET: usize = 91;
         pub(crate) const CHDIR: usize = 49;
+        pub(crate) const CLONE: usize = 220;
         pub(crate) const DUP3: usize = 24;
         pub(crate) const EXECVE: usize = 221;
         pub(crate) const EXECVEAT: usize = 281;

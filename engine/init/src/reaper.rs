@@ -15,9 +15,9 @@ pub fn reap_for(candidates: &[&CStr], argv: Vector<'_>, envp: Vector<'_>) -> ! {
     // Blocked before the child is there: not one signal may fall between. A blocked signal also reaches a first
     // process, which the kernel spares all others.
     sys::set_blocked(ALL);
-    match sys::clone(0, None) {
-        Ok((0, _)) => run(candidates, argv, envp),
-        Ok((child, _)) => watch(child),
+    match sys::fork() {
+        Ok(0) => run(candidates, argv, envp),
+        Ok(child) => watch(child),
         Err(_) => sys::exit(128),
     }
 }

@@ -113,6 +113,13 @@ pub(crate) fn clone(flags: u64, cgroup: Option<Fd>) -> Result<(i32, Fd)> {
     Ok((descriptor(pid)?, pidfd))
 }
 
+/// [`clone`] by the older call, which filters know how to judge: under Docker's the newer does not exist.
+pub(crate) fn fork() -> Result<i32> {
+    const SIGCHLD: usize = 17;
+    // SAFETY: without CLONE_VM the child gets a copy of everything and goes on here.
+    descriptor(unsafe { syscall(number::CLONE, [SIGCHLD, 0, 0, 0, 0, 0]) })
+}
+
 pub(crate) fn write(fd: Fd, bytes: &[u8]) -> Result<usize> {
     // SAFETY: the kernel reads `bytes` and no more.
     result(unsafe {

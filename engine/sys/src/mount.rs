@@ -70,7 +70,13 @@ pub fn overlay(lowers: &[PathBuf], upper: &Path, work: &Path) -> io::Result<Owne
             other => other?,
         }
     }
-    finish_overlay(&fs, upper, work)
+    match finish_overlay(&fs, upper, work) {
+        // And before Linux 6.5 an unknown option is noticed only when all are put together.
+        Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
+            overlay_by_number(lowers, upper, work)
+        }
+        other => other,
+    }
 }
 
 /// The same with each directory opened and named by its descriptor's number, seen from `/proc/self/fd`: a name of two

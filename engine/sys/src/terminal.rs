@@ -1,7 +1,7 @@
 //! What is done to a terminal by its master.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
@@ -21,4 +21,10 @@ pub fn resize(master: BorrowedFd<'_>, height: u16, width: u16) -> io::Result<()>
         ws_ypixel: 0,
     };
     Ok(rustix::termios::tcsetwinsize(master, size)?)
+}
+
+/// The size, height first.
+pub fn size(terminal: impl AsFd) -> io::Result<(u16, u16)> {
+    let size = rustix::termios::tcgetwinsize(terminal)?;
+    Ok((size.ws_row, size.ws_col))
 }

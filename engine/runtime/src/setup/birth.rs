@@ -28,6 +28,8 @@ pub(crate) struct Pending {
     user: String,
     additional_groups: Vec<String>,
     stage: Stage,
+    limits: Vec<(u32, u64, u64)>,
+    oom_score_adj: Option<i32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +76,7 @@ impl Pending {
             ..
         } = draft;
         let stage = Stage::Preparing;
-        let pending = Self {
+        Ok(Self {
             pid,
             process,
             terminal: None,
@@ -85,20 +87,15 @@ impl Pending {
             user,
             additional_groups,
             stage,
-        };
-        // From outside, for inside there may be no right to it any more, and no /proc that can be trusted.
-        pending
-            .limit(&limits, oom_score_adj)
-            .inspect_err(|_| pending.abandon())?;
-        Ok(pending)
+            limits,
+            oom_score_adj,
+        })
     }
 
-    fn limit(
-        &self,
-        limits: &[(u32, u64, u64)],
-        oom_score_adj: Option<i32>,
-    ) -> Result<(), StartError> {
-        for (resource, soft, hard) in limits {
+    /// From outside, for inside there may be no right to it any more, and no /proc that can be trusted. Only now, or
+    /// the setup itself would have to live with few open files.
+    fn limit(&self) -> Result<(), StartError> {
+        for (resource, soft, hard) in &self.limits {
             process::set_limit(self.pid, *resource, *soft, *hard).map_err(|error| {
                 let what = format!("set rlimit {resource} to {soft}:{hard}");
                 StartError {
@@ -107,7 +104,7 @@ impl Pending {
                 }
             })?;
         }
-        let Some(score) = oom_score_adj else {
+        let Some(score) = self.oom_score_adj else {
             return Ok(());
         };
         match std::fs::write(
@@ -146,10 +143,15 @@ impl Pending {
                 self.terminal = packet.fds.into_iter().next();
                 self.introduce()
             }
-            Some(Report::Ready) => {
-                self.stage = Stage::Held;
-                Progress::Ready
-            }
+            Some(Report::Ready) => match self.limit() {
+                Ok(()) => {
+                    self.stage = Stage::Held;
+                    // What the mounts were made of is theirs now.
+                    self.orders = Vec::new();
+                    Progress::Ready
+                }
+                Err(error) => self.fail(error),
+            },
             Some(Report::Failed { phase, step, errno }) => {
                 let failure = Failure { phase, step, errno };
                 self.fail(failure.explain(&self.orders, &self.program))
@@ -167,7 +169,6 @@ impl Pending {
     }
 
     fn introduce(&mut self) -> Progress {
-        // The mounts are made: what they were made of is not needed any more.
         let sent = user::resolve(&self.root, &self.user, &self.additional_groups)
             .and_then(|user| self.send(&user));
         match sent {

@@ -77,6 +77,21 @@ impl Exec {
             .interests(|part| Token::Exec(self.number, part), into);
     }
 
+    /// Reads what it left, and once that is all, or it took too long, lets its clients go.
+    fn go_on_ending(&mut self) {
+        let Stage::Over { until, finished } = &mut self.stage else {
+            return;
+        };
+        if *finished {
+            return;
+        }
+        self.hub.drain();
+        if self.hub.is_silent() || Instant::now() >= *until {
+            *finished = true;
+            self.hub.finish();
+        }
+    }
+
     /// Its process, while it has one.
     pub(super) fn process(&self) -> Option<&OwnedFd> {
         match &self.stage {
@@ -255,18 +270,10 @@ impl Keeper {
     pub(super) fn sweep_execs(&mut self) {
         for index in (0..self.execs.len()).rev() {
             let exec = &mut self.execs[index];
+            exec.go_on_ending();
             let (closed, id) = (exec.hub.sweep(), exec.id.clone());
-            if let Stage::Over { until, finished } = &mut exec.stage {
-                if !*finished {
-                    exec.hub.drain();
-                    *finished = exec.hub.is_silent() || Instant::now() >= *until;
-                }
-                if *finished {
-                    exec.hub.finish();
-                }
-                if *finished && !exec.hub.has_clients() {
-                    drop(self.execs.remove(index));
-                }
+            if matches!(exec.stage, Stage::Over { finished: true, .. }) && !exec.hub.has_clients() {
+                drop(self.execs.remove(index));
             }
             for closed in closed {
                 self.tell_closed(Some(closed), Some(&id));

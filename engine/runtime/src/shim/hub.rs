@@ -15,6 +15,8 @@ use crate::Attach;
 
 /// How much is read from the process at once.
 const BATCH: usize = 16 * 1024;
+/// Reads that empty any pipe: they hold at most 1 MiB.
+const MOST_LEFT: usize = 128;
 /// Input waiting for the process from which on clients have to wait.
 const FULL: usize = 64 * 1024;
 
@@ -319,10 +321,15 @@ impl Hub {
         self.close_input();
     }
 
-    /// Reads whatever is there already.
+    /// Reads whatever is there already, after the process's end: no more than the pipes hold, so clients get it whether
+    /// they are full or not. What others go on writing is not waited for.
     pub(super) fn drain(&mut self) {
         for index in 0..self.outputs.len() {
-            while self.has_room() && self.read_output(index) {}
+            for _ in 0..MOST_LEFT {
+                if !self.log.as_ref().is_none_or(Log::has_room) || !self.read_output(index) {
+                    break;
+                }
+            }
         }
     }
 

@@ -203,11 +203,11 @@ impl Keeper {
     }
 
     fn tick(&mut self) {
+        self.go_on_ending();
+        self.sweep_execs();
         for closed in self.hub.sweep() {
             self.tell_closed(Some(closed), None);
         }
-        self.sweep_execs();
-        self.go_on_ending();
         self.forwards.sweep();
         self.revival.tick();
     }

@@ -107,7 +107,7 @@ mod tests {
     fn lines(assembler: &mut Assembler, bytes: &[u8]) -> Vec<String> {
         let mut found = Vec::new();
         assembler.push(bytes, |line| {
-            found.push(String::from_utf8_lossy(line).into_owned())
+            found.push(String::from_utf8_lossy(line).into_owned());
         });
         found
     }

@@ -35,6 +35,8 @@ pub(super) struct Log {
     /// Written to by the thread when it has made room.
     wake: OwnedFd,
     lost: u64,
+    /// Until the thread is started, with the first line: while it is there, this process cannot change its namespaces.
+    idle: Option<LogFile>,
 }
 
 #[derive(Debug)]
@@ -55,7 +57,7 @@ struct Queue {
 }
 
 impl Log {
-    /// Starts the thread, or says that there is nothing to keep.
+    /// Opens the file, or says that there is nothing to keep.
     pub(super) fn new(plan: &LogPlan) -> io::Result<Option<Self>> {
         let LogPlan::JsonFile {
             path,
@@ -80,19 +82,27 @@ impl Log {
             wake: theirs,
         });
         let file = LogFile::open(path.clone(), *max_size, *max_file)?;
-        let worker = Arc::clone(&shared);
-        let builder = std::thread::Builder::new()
-            .name("log".to_owned())
-            .stack_size(STACK);
-        // Not joined: it ends when the queue is closed and empty, or with the process.
-        let _detached = builder.spawn(move || write_all(&worker, file))?;
         Ok(Some(Self {
             assemblers: Default::default(),
             attrs: attrs.clone(),
             shared,
             wake,
             lost: 0,
+            idle: Some(file),
         }))
+    }
+
+    /// Without a thread for it there is no log; the container goes on.
+    fn start(&mut self) {
+        let Some(file) = self.idle.take() else { return };
+        let worker = Arc::clone(&self.shared);
+        let builder = std::thread::Builder::new()
+            .name("log".to_owned())
+            .stack_size(STACK);
+        // Not joined: it ends when the queue is closed and empty, or with the process.
+        if builder.spawn(move || write_all(&worker, file)).is_err() {
+            self.shared.lock().done = true;
+        }
     }
 
     /// Takes output of stream 0 or 1 as it came at this moment.
@@ -113,6 +123,7 @@ impl Log {
         if lines.is_empty() {
             return;
         }
+        self.start();
         let mut queue = self.shared.lock();
         if queue.load() >= FULL {
             self.lost += count;
@@ -169,7 +180,10 @@ impl Log {
             assembler.finish(|text| line::encode(&mut lines, text, name, &time, &self.attrs));
         }
         self.enqueue(&lines, 1);
-        self.shared.lock().closed = true;
+        let mut queue = self.shared.lock();
+        queue.closed = true;
+        queue.done |= self.idle.is_some();
+        drop(queue);
         self.shared.changed.notify_all();
     }
 
@@ -228,6 +242,7 @@ fn wake(shared: &Shared) {
 }
 
 /// The files: the newest, and up to `max_file - 1` older ones with numbers.
+#[derive(Debug)]
 struct LogFile {
     path: PathBuf,
     file: File,

@@ -1,8 +1,9 @@
 //! Overlay file systems as detached mounts: made through `fsopen`, visible nowhere until someone attaches them, gone
 //! when the last descriptor closes.
+#![expect(unsafe_code, reason = "unshare is unsafe for flags that we do not use")]
 
 use std::fmt;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -11,6 +12,8 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen,
 };
+use rustix::process::chdir;
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 /// The directories of an overlay.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +35,55 @@ pub struct OverlayError {
 
 impl Overlay<'_> {
     /// Makes the mount.
+    ///
+    /// Lower directories are added one by one where the kernel can (6.7): no limit on the length, no characters to
+    /// escape. Older kernels take one string; whether this is one shows in EINVAL, at once or (before 6.5) only at the
+    /// end.
     pub fn mount(self) -> Result<OwnedFd, OverlayError> {
+        match self.attempt(&Names::One(self.lowers)) {
+            Err(error) if error.source == Errno::INVAL => {
+                self.mount_by_number().unwrap_or(Err(error))
+            }
+            other => other,
+        }
+    }
+
+    /// The option's string has room for 255 bytes, so each directory is opened and named by its descriptor's number,
+    /// seen from `/proc/self/fd`: that needs a working directory of its own, hence a thread that has one.
+    ///
+    /// `None` when the preparations fail: then what failed first is what counts.
+    fn mount_by_number(self) -> Option<Result<OwnedFd, OverlayError>> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open = |path: &Path| openat(CWD, path, flags, Mode::empty()).ok();
+        let number = |fd: &OwnedFd| PathBuf::from(fd.as_raw_fd().to_string());
+        let fds = self
+            .lowers
+            .iter()
+            .map(|path| open(path))
+            .collect::<Option<Vec<_>>>()?;
+        let upper = match self.upper {
+            Some((upper, work)) => Some((open(upper)?, open(work)?)),
+            None => None,
+        };
+        let upper = upper
+            .as_ref()
+            .map(|(upper, work)| (number(upper), number(work)));
+        let all: Vec<String> = fds.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
+        let numbered = Overlay {
+            lowers: self.lowers,
+            upper: upper
+                .as_ref()
+                .map(|(upper, work)| (upper.as_path(), work.as_path())),
+        };
+        let attempt = || {
+            own_directory().ok()?;
+            chdir("/proc/self/fd").ok()?;
+            Some(numbered.attempt(&Names::All(&all.join(":"))))
+        };
+        std::thread::scope(|scope| scope.spawn(attempt).join()).ok()?
+    }
+
+    fn attempt(self, lowers: &Names<'_>) -> Result<OwnedFd, OverlayError> {
         let context =
             fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(|source| OverlayError {
                 step: "open the overlay file system",
@@ -48,7 +99,8 @@ impl Overlay<'_> {
             }
         };
         fsconfig_set_string(&context, "source", "overlay").map_err(fail("name the source"))?;
-        self.set_lowers(&context)
+        lowers
+            .set(&context)
             .map_err(fail("add the lower directories"))?;
         if let Some((upper, work)) = self.upper {
             set_path(&context, "upperdir", upper).map_err(fail("set the upper directory"))?;
@@ -63,47 +115,34 @@ impl Overlay<'_> {
         };
         fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(fail("mount it"))
     }
+}
 
-    /// One by one where the kernel can (6.8): no limit on the length, no characters to escape. Older kernels get one
-    /// string, kept short and free of colons by going through `/proc`.
-    fn set_lowers(&self, context: &OwnedFd) -> Result<(), Errno> {
-        for lower in self.lowers {
-            match set_path(context, "lowerdir+", lower) {
-                Err(Errno::INVAL) if std::ptr::eq(lower, &raw const self.lowers[0]) => {
-                    return self.set_lowers_at_once(context);
-                }
-                other => other?,
-            }
+/// How the lower directories are named to the kernel.
+enum Names<'a> {
+    One(&'a [PathBuf]),
+    All(&'a str),
+}
+
+impl Names<'_> {
+    fn set(&self, context: &OwnedFd) -> Result<(), Errno> {
+        match self {
+            Self::One(paths) => paths
+                .iter()
+                .try_for_each(|path| set_path(context, "lowerdir+", path)),
+            Self::All(list) => fsconfig_set_string(context, "lowerdir", *list),
         }
-        Ok(())
     }
+}
 
-    fn set_lowers_at_once(&self, context: &OwnedFd) -> Result<(), Errno> {
-        use std::os::fd::AsRawFd;
-        let open = |path: &PathBuf| {
-            openat(
-                CWD,
-                path,
-                OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-                Mode::empty(),
-            )
-        };
-        let fds = self
-            .lowers
-            .iter()
-            .map(open)
-            .collect::<Result<Vec<_>, _>>()?;
-        let paths: Vec<String> = fds
-            .iter()
-            .map(|fd| format!("/proc/self/fd/{}", fd.as_raw_fd()))
-            .collect();
-        fsconfig_set_string(context, "lowerdir", paths.join(":"))
-    }
+/// Gives the calling thread a working directory apart from its process's.
+fn own_directory() -> Result<(), Errno> {
+    // SAFETY: the flag parts this thread's working directory, root and umask from the others'; neither memory nor
+    // descriptors are touched.
+    unsafe { unshare_unsafe(UnshareFlags::FS) }
 }
 
 /// Every value is a path of at most 255 bytes for the kernel; a longer one is reached through its descriptor.
 fn set_path(context: &OwnedFd, key: &str, path: &Path) -> Result<(), Errno> {
-    use std::os::fd::AsRawFd;
     let plain = path.as_os_str();
     if plain.len() < 256 && !plain.as_encoded_bytes().contains(&b'\\') {
         return fsconfig_set_string(context, key, path);
@@ -136,5 +175,37 @@ impl fmt::Display for OverlayError {
 impl std::error::Error for OverlayError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Thirty layers with long names, so that together they are far longer than one option may be.
+    #[test]
+    fn both_ways_of_naming_layers_make_the_same_mount() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let layer = |number: usize| {
+            let path = dir.path().join(format!("{}{number}", "a,b:c ".repeat(20)));
+            std::fs::create_dir(&path).unwrap();
+            std::fs::write(path.join("top"), number.to_string()).unwrap();
+            std::fs::write(path.join(number.to_string()), "").unwrap();
+            path
+        };
+        let lowers: Vec<PathBuf> = (0..30).map(layer).collect();
+        let overlay = Overlay {
+            lowers: &lowers,
+            upper: None,
+        };
+        for mount in [overlay.mount(), overlay.mount_by_number().unwrap()] {
+            let mount = mount.unwrap();
+            let path = |name: &str| format!("/proc/self/fd/{}/{name}", mount.as_raw_fd());
+            assert_eq!(std::fs::read_to_string(path("top")).unwrap(), "0");
+            assert_eq!(std::fs::read_dir(path("")).unwrap().count(), 31);
+        }
     }
 }

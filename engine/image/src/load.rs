@@ -143,14 +143,14 @@ impl Loader {
             .take(512)
             .read_to_end(&mut start)
             .map_err(read_failed)?;
-        let rest = start.chain(contents);
-        if is_layer(&start) {
-            return self.layer(rest, path, size);
+        let mut rest = start.chain(contents);
+        let packed = is_packed(&start);
+        if packed || looks_like_tar(&start) {
+            return self.layer(rest, packed, path, size);
         }
         if size > DOCUMENT_LIMIT {
             return Ok(());
         }
-        let mut rest = rest;
         let mut document = Vec::new();
         rest.read_to_end(&mut document).map_err(read_failed)?;
         self.held += document.len();
@@ -161,11 +161,17 @@ impl Loader {
         Ok(())
     }
 
-    fn layer(&mut self, contents: impl Read, path: String, size: u64) -> Result<()> {
-        let contents = Hashed::new(contents);
-        let (staged, mut contents) = layer::stage(&self.store.0, contents)?;
-        std::io::copy(&mut contents, &mut std::io::sink()).map_err(read_failed)?;
-        let (found, _) = contents.finish();
+    fn layer(&mut self, contents: impl Read, packed: bool, path: String, size: u64) -> Result<()> {
+        let (staged, found) = if packed {
+            let (staged, mut contents) = layer::stage(&self.store.0, Hashed::new(contents))?;
+            std::io::copy(&mut contents, &mut std::io::sink()).map_err(read_failed)?;
+            (staged, contents.finish().0)
+        } else {
+            // A plain layer is its own blob, and hashing it once is enough.
+            let (staged, _) = layer::stage(&self.store.0, contents)?;
+            let digest = staged.diff_id.clone();
+            (staged, digest)
+        };
         if let Some(expected) = promised(&path)
             && expected != found
         {
@@ -359,10 +365,10 @@ fn promised(path: &str) -> Option<Digest> {
     Digest::from_hex(path.strip_prefix("blobs/sha256/")?).ok()
 }
 
-fn is_layer(start: &[u8]) -> bool {
-    let packed = matches!(start, [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..])
-        || matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);
-    packed || looks_like_tar(start)
+/// Documents are never packed, so what is packed is a layer.
+fn is_packed(start: &[u8]) -> bool {
+    matches!(start, [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..])
+        || matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
 /// A path in the archive without `.` and `..`. These are names in a map and never paths of a file system.

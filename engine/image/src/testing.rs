@@ -121,15 +121,23 @@ pub(crate) fn store() -> (tempfile::TempDir, Store) {
 }
 
 pub(crate) fn store_in(root: &std::path::Path) -> Store {
-    let db = redb::Builder::new()
-        .create_with_backend(InMemoryBackend::new())
-        .unwrap();
-    let settings = Settings {
+    store_with(root, settings())
+}
+
+/// Quick to give up, so that tests are quick.
+pub(crate) fn settings() -> Settings {
+    Settings {
         retries: 3,
         retry_wait: Duration::from_millis(1),
         timeout: Duration::from_secs(5),
         ..Settings::default()
-    };
+    }
+}
+
+pub(crate) fn store_with(root: &std::path::Path, settings: Settings) -> Store {
+    let db = redb::Builder::new()
+        .create_with_backend(InMemoryBackend::new())
+        .unwrap();
     let store = Store::open_with(&root.join("images"), Arc::new(db), settings).unwrap();
     store.sweep().unwrap();
     store

@@ -10,6 +10,8 @@ use crate::error::ErrorKind;
 use crate::registry::RegistryError;
 use crate::testing::{Tar, gzip, remains, store, store_in};
 
+mod tls;
+
 /// A registry on a loopback port that answers as it is told.
 struct Registry {
     port: u16,

@@ -13,10 +13,11 @@ use super::log::Log;
 use super::poll::{Event, Interests, Part, Token};
 use crate::Attach;
 
-/// How much is read from the process at once.
+/// How much is read from the process at once, after a read that was not enough, and otherwise.
 const BATCH: usize = 16 * 1024;
+const SMALL: usize = 2 * 1024;
 /// Reads that empty any pipe: they hold at most 1 MiB.
-const MOST_LEFT: usize = 128;
+const MOST_LEFT: usize = 512;
 /// Input waiting for the process from which on clients have to wait.
 const FULL: usize = 64 * 1024;
 
@@ -34,6 +35,7 @@ pub(super) struct Hub {
     clients: Vec<(u64, Client)>,
     next: u64,
     pub(super) log: Option<Log>,
+    batch: usize,
 }
 
 /// What the end of a client's input means.
@@ -79,6 +81,7 @@ impl Hub {
             clients: Vec::new(),
             next: 0,
             log,
+            batch: SMALL,
         }
     }
 
@@ -196,10 +199,12 @@ impl Hub {
         let Some(fd) = self.outputs.get(index).and_then(Option::as_ref) else {
             return false;
         };
-        let mut buffer = vec![0; BATCH];
+        let mut buffer = vec![0; self.batch];
         match nix::unistd::read(fd, &mut buffer) {
             Ok(0) => self.close_output(index),
             Ok(count) => {
+                // Most containers never fill the small one, and what is never touched is never paid for.
+                self.batch = if count == self.batch { BATCH } else { SMALL };
                 self.spread(index, &buffer[..count]);
                 return true;
             }

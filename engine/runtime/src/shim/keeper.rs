@@ -25,6 +25,8 @@ use crate::{ExitRecord, Identity, Launch, ShimEvent, StartError, StdioPlan, time
 const LINGER: Duration = Duration::from_secs(10);
 /// The same while it, or another shim, may bring the engine back.
 const HOPE: Duration = Duration::from_secs(120);
+/// How long nothing must have happened before memory is handed back that some burst needed.
+const QUIET: Duration = Duration::from_millis(500);
 /// How long a dismissed shim goes on sending what its clients have not taken.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -50,6 +52,8 @@ pub(super) struct Keeper {
     /// When it goes, come what may.
     pub(super) leave_at: Option<Instant>,
     pub(super) dismissed: bool,
+    /// When it will have been quiet for a while.
+    quiet_at: Option<Instant>,
 }
 
 /// What of the launch is needed later.
@@ -132,15 +136,18 @@ impl Keeper {
             revival,
             leave_at: None,
             dismissed: false,
+            quiet_at: None,
         }
     }
 
     /// Until there is nothing left to do.
     pub(super) fn run(&mut self) {
         while !self.is_over() {
-            for event in self.interests().wait() {
-                self.handle(event);
+            let events = self.interests().wait();
+            if !events.is_empty() {
+                self.quiet_at = Some(Instant::now() + QUIET);
             }
+            events.into_iter().for_each(|event| self.handle(event));
             self.tick();
         }
     }
@@ -179,7 +186,7 @@ impl Keeper {
         self.hub.interests(Token::Container, &mut all);
         self.execs.iter().for_each(|exec| exec.interests(&mut all));
         self.forwards.interests(&mut all);
-        [self.revival.next(), self.leave_at]
+        [self.revival.next(), self.leave_at, self.quiet_at]
             .into_iter()
             .flatten()
             .for_each(|time| all.wake_at(time));
@@ -210,6 +217,10 @@ impl Keeper {
         }
         self.forwards.sweep();
         self.revival.tick();
+        if self.quiet_at.is_some_and(|time| Instant::now() >= time) {
+            self.quiet_at = None;
+            process::give_back_memory();
+        }
     }
 
     /// A shim goes when it was told to, when what it was to start failed, or when nobody came for the record.

@@ -96,10 +96,6 @@ fn masks() {
         guest(&["write", "/proc/sys/kernel/hostname", "x"]).output(),
         "EROFS\n"
     );
-    assert_eq!(
-        guest(&["write", "/proc/sysrq-trigger", "x"]).output(),
-        "EROFS\n"
-    );
     assert_eq!(guest(&["make", "/sys/firmware/x"]).output(), "EROFS\n");
     let opened = guest(&["read", "/proc/timer_list"])
         .set("/linux/maskedPaths", json!([]))

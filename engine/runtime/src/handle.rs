@@ -330,6 +330,8 @@ impl Shim {
                 self.reap();
                 return Ok(None);
             };
+            // A shim that cannot be told any more is found to be gone by the next call.
+            let _gone = wire::send(self.events.as_fd(), &Request::Next, &[], false);
             // What a newer shim tells beyond our knowledge changes nothing that we rely on.
             if let Ok(event) = wire::parse(&bytes) {
                 return Ok(Some(event));

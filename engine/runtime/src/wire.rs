@@ -1,8 +1,12 @@
 //! What engine and shim say to each other: JSON in packets, descriptors beside them.
 //!
 //! An engine opens two connections. On the first it sends [`Request`]s and each gets one [`Reply`], in order. On the
-//! second, after `Hello` with `events`, the shim sends [`ShimEvent`]s and never expects an answer. Frames only ever
-//! gain variants and optional fields; an unknown request is refused by name, an unknown event is skipped.
+//! second, after `Hello` with `events`, the shim sends [`ShimEvent`]s, one at a time: the next follows when the engine
+//! has taken the last and said `Next`. So events queue up here and not in the socket, and every one is news to whoever
+//! waits for the socket to become readable. Frames only ever gain variants and optional fields; an unknown request is
+//! refused by name, an unknown event is skipped.
+//!
+//! [`ShimEvent`]: crate::ShimEvent
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -29,6 +33,8 @@ pub(crate) enum Request {
     },
     /// Answers once the process waits before its program, or could not be made.
     Prepare,
+    /// The last event is taken. Has no answer.
+    Next,
     Start,
     /// With the client's socket.
     Attach(Attach),

@@ -3,9 +3,10 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -39,8 +40,9 @@ pub fn listen_at(path: &Path) -> io::Result<OwnedFd> {
     let socket = new_socket()?;
     // The mode of the socket's inode is the socket's own mode less the umask: setting it here leaves no moment in
     // which others could connect.
-    rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(0o600))?;
-    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    rustix::fs::fchmod(&socket, Mode::from_raw_mode(0o600))?;
+    let (address, _directory) = address(path)?;
+    bind(&socket, &address)?;
     listen(&socket, 64)?;
     Ok(socket)
 }
@@ -48,8 +50,23 @@ pub fn listen_at(path: &Path) -> io::Result<OwnedFd> {
 /// Connects to whoever listens at `path`.
 pub fn connect_to(path: &Path) -> io::Result<OwnedFd> {
     let socket = new_socket()?;
-    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    let (address, _directory) = address(path)?;
+    connect(&socket, &address)?;
     Ok(socket)
+}
+
+/// A socket's address holds 107 bytes. A longer path is named through its directory, which has to stay open meanwhile.
+fn address(path: &Path) -> io::Result<(SocketAddrUnix, Option<OwnedFd>)> {
+    const ROOM: usize = 107;
+    if path.as_os_str().len() <= ROOM {
+        return Ok((SocketAddrUnix::new(path)?, None));
+    }
+    let parent = path.parent().ok_or(Errno::INVAL)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(parent, flags, Mode::empty())?;
+    let name = path.file_name().ok_or(Errno::INVAL)?;
+    let short = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
+    Ok((SocketAddrUnix::new(short)?, Some(directory)))
 }
 
 /// Takes the next connection.
@@ -181,6 +198,19 @@ mod tests {
         let (left, right) = pair().unwrap();
         send(left.as_fd(), b"too long", &[], true).unwrap();
         assert!(receive(right.as_fd(), 3, true).is_err());
+    }
+
+    #[test]
+    fn a_path_too_long_for_an_address_is_no_obstacle() {
+        let base = std::env::temp_dir().join(format!("bowline-socket-{}", std::process::id()));
+        let deep = base.join("d".repeat(60)).join("e".repeat(60));
+        std::fs::create_dir_all(&deep).unwrap();
+        let listener = listen_at(&deep.join("socket")).unwrap();
+        let client = connect_to(&deep.join("socket")).unwrap();
+        let server = accept(listener.as_fd()).unwrap();
+        send(client.as_fd(), b"x", &[], true).unwrap();
+        assert_eq!(receive(server.as_fd(), 8, true).unwrap().bytes, b"x");
+        std::fs::remove_dir_all(base).unwrap();
     }
 
     #[test]

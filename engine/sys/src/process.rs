@@ -529,7 +529,7 @@ fn inherit(number: RawFd) -> io::Result<OwnedFd> {
 pub fn give_back_memory() {
     // The kernel keeps at least 128 MiB below the main thread's stack free of other mappings.
     const DEEP: usize = 4 * 1024 * 1024;
-    const SPARE: usize = 16 * 1024;
+    const SPARE: usize = 4 * 1024;
     // SAFETY: only asks the allocator to return what is free.
     unsafe { libc::malloc_trim(0) };
     if !rustix::thread::gettid().eq(&rustix::process::getpid()) {

@@ -19,6 +19,8 @@ pub(super) struct Connection {
     /// Whether it wants to be told things of our own accord.
     pub(super) events: bool,
     waiting: VecDeque<Vec<u8>>,
+    /// An event is under way that the engine has not taken yet.
+    untaken: bool,
 }
 
 impl Connection {
@@ -28,6 +30,7 @@ impl Connection {
             socket,
             events: false,
             waiting: VecDeque::new(),
+            untaken: false,
         }
     }
 
@@ -36,7 +39,13 @@ impl Connection {
     }
 
     pub(super) fn has_output(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.untaken && !self.waiting.is_empty()
+    }
+
+    /// The engine has taken the last event.
+    pub(super) fn taken(&mut self) -> Result<(), Gone> {
+        self.untaken = false;
+        self.flush()
     }
 
     /// The next request; none when there is none yet.
@@ -66,15 +75,20 @@ impl Connection {
         }
     }
 
+    /// Sends the next event, if the last is taken.
     pub(super) fn flush(&mut self) -> Result<(), Gone> {
-        while let Some(bytes) = self.waiting.front() {
-            match bowline_sys::fdpass::send(self.socket.as_fd(), bytes, &[], false) {
-                Ok(()) => drop(self.waiting.pop_front()),
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
-                Err(_) => return Err(Gone),
+        let Some(bytes) = self.waiting.front().filter(|_| !self.untaken) else {
+            return Ok(());
+        };
+        match bowline_sys::fdpass::send(self.socket.as_fd(), bytes, &[], false) {
+            Ok(()) => {
+                self.untaken = true;
+                self.waiting.pop_front();
+                Ok(())
             }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(Gone),
         }
-        Ok(())
     }
 }
 

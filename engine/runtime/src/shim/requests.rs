@@ -43,6 +43,7 @@ impl Keeper {
     fn request(&mut self, number: u64, bytes: &[u8], fds: Vec<OwnedFd>) {
         let request = match wire::parse::<Request>(bytes) {
             Ok(Request::Kept) => return self.hand_back(number),
+            Ok(Request::Next) => return self.next_event(number),
             Ok(request) => request,
             Err(Error::Frame(error)) => {
                 let text = format!("this shim (protocol {PROTOCOL}) does not understand: {error}");
@@ -84,8 +85,8 @@ impl Keeper {
                 Ok(())
             }
             Request::Dismiss => self.dismissal(),
-            // Answered above, for it carries descriptors.
-            Request::Kept => Ok(()),
+            // Dealt with above: one carries descriptors, the other has no answer.
+            Request::Kept | Request::Next => Ok(()),
         };
         Outcome::Now(done.map_or_else(|error| Reply::Refused(error.to_string()), |()| Reply::Done))
     }
@@ -210,6 +211,16 @@ impl Keeper {
         let fd = fd.ok_or_else(|| io::Error::other("no descriptor came with it"))?;
         self.kept.push((name, fd));
         Ok(())
+    }
+
+    fn next_event(&mut self, number: u64) {
+        let listening = self
+            .connections
+            .iter_mut()
+            .find(|connection| connection.number == number);
+        if listening.is_some_and(|connection| connection.taken().is_err()) {
+            self.lose(number);
+        }
     }
 
     fn hand_back(&mut self, number: u64) {

@@ -110,18 +110,26 @@ impl Keeper {
         }
     }
 
-    fn write_down(&mut self, mut record: ExitRecord) {
+    /// Tells once for every time the kernel was found to have killed something for want of memory.
+    pub(super) fn look_for_oom(&mut self) {
         let kills = self
             .cgroup
             .as_ref()
-            .and_then(|cgroup| cgroup.oom_kills().ok());
-        record.oom_killed = kills.is_some_and(|kills| kills > self.oom_before);
+            .and_then(|cgroup| cgroup.oom_kills().ok())
+            .unwrap_or(0);
+        let kills = kills.saturating_sub(self.oom_before);
+        if kills > self.oom_kills {
+            self.oom_kills = kills;
+            self.tell(&ShimEvent::Oom);
+        }
+    }
+
+    fn write_down(&mut self, mut record: ExitRecord) {
+        self.look_for_oom();
+        record.oom_killed = self.oom_kills > 0;
         if let Err(error) = record::write(&self.settings.run_dir.join(EXIT), &record) {
             // Then the message is all there is, and it says so.
             record.error = Some(format!("the exit record could not be written: {error}"));
-        }
-        if record.oom_killed {
-            self.tell(&ShimEvent::Oom);
         }
         self.tell(&ShimEvent::Exited(record.clone()));
         self.life = Life::Exited(record);

@@ -264,6 +264,7 @@ impl Keeper {
         };
         // The event below carries the code too; the record is for an engine that is not there now.
         let _told_instead = record::write(&ExecRecord::path(&self.settings.run_dir, &id), &record);
+        self.look_for_oom();
         self.tell(&ShimEvent::ExecExited { id, code });
     }
 

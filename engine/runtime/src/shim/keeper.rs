@@ -40,7 +40,10 @@ pub(super) struct Keeper {
     pub(super) next: u64,
     pub(super) life: Life,
     pub(super) cgroup: Option<Cgroup>,
+    /// What the cgroup's counter said before the container was there.
     pub(super) oom_before: u64,
+    /// How much it has risen since.
+    pub(super) oom_kills: u64,
     pub(super) warnings: Vec<String>,
     /// The container's root, for looking users up; let go when it ends, or its mounts would stay.
     pub(super) root: Option<OwnedFd>,
@@ -127,6 +130,7 @@ impl Keeper {
             life: Life::Changing,
             cgroup: None,
             oom_before: 0,
+            oom_kills: 0,
             warnings: Vec::new(),
             root: None,
             hub: Hub::new(Streams::default(), rules, None),
@@ -219,6 +223,7 @@ impl Keeper {
         self.revival.tick();
         if self.quiet_at.is_some_and(|time| Instant::now() >= time) {
             self.quiet_at = None;
+            self.look_for_oom();
             process::give_back_memory();
         }
     }

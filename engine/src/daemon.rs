@@ -123,7 +123,7 @@ fn start(options: &Options, ready: &mut Option<File>) -> Result<(), StartError> 
         leave_session()?;
     }
     leave_cgroup(&settings)?;
-    let Claim::Won { starting, life } = claim(&settings.roots.lock(), lock_fd)? else {
+    let Claim::Won { starting, life } = claim(&settings.roots.lock(), &settings.roots.socket(), lock_fd)? else {
         tell_ready(ready);
         return Ok(());
     };

@@ -7,6 +7,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -47,12 +48,13 @@ pub enum Claim {
     Taken,
 }
 
-/// Claims the roots whose life lock is at `path`. Blocks while another engine is starting.
+/// Claims the roots whose life lock is at `path`. Blocks while another engine is starting, or leaving: one that holds
+/// the lock and no longer answers at `socket` is on its way out, and its successor is needed.
 /// `inherited` is the life lock where a shim took it before it started this engine.
 ///
 /// # Errors
 /// See [`LockError`].
-pub fn claim(path: &Path, inherited: Option<OwnedFd>) -> Result<Claim, LockError> {
+pub fn claim(path: &Path, socket: &Path, inherited: Option<OwnedFd>) -> Result<Claim, LockError> {
     let starting_path = path.with_extension("starting");
     let starting = lock(
         open(&starting_path)?,
@@ -66,7 +68,11 @@ pub fn claim(path: &Path, inherited: Option<OwnedFd>) -> Result<Claim, LockError
     };
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(life) => Ok(Claim::Won { starting, life }),
-        Err((_, Errno::EWOULDBLOCK)) => Ok(Claim::Taken),
+        Err((_, Errno::EWOULDBLOCK)) if UnixStream::connect(socket).is_ok() => Ok(Claim::Taken),
+        Err((file, Errno::EWOULDBLOCK)) => {
+            let life = lock(file, path, FlockArg::LockExclusive)?;
+            Ok(Claim::Won { starting, life })
+        }
         Err((_, source)) => Err(LockError::Lock {
             path: path.into(),
             source,
@@ -101,12 +107,28 @@ mod tests {
     fn the_second_claim_learns_that_the_roots_are_taken() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("engine.lock");
-        let Claim::Won { starting, life } = claim(&path, None).unwrap() else {
+        let socket = folder.path().join("socket");
+        let Claim::Won { starting, life } = claim(&path, &socket, None).unwrap() else {
+            panic!("nobody else is here");
+        };
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        drop(starting);
+        assert!(matches!(claim(&path, &socket, None).unwrap(), Claim::Taken));
+        drop(life);
+        assert!(matches!(claim(&path, &socket, None).unwrap(), Claim::Won { .. }));
+    }
+
+    #[test]
+    fn a_claim_waits_for_an_engine_that_is_leaving() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engine.lock");
+        let socket = folder.path().join("socket");
+        let Claim::Won { starting, life } = claim(&path, &socket, None).unwrap() else {
             panic!("nobody else is here");
         };
         drop(starting);
-        assert!(matches!(claim(&path, None).unwrap(), Claim::Taken));
+        let next = std::thread::spawn(move || claim(&path, &socket, None).unwrap());
         drop(life);
-        assert!(matches!(claim(&path, None).unwrap(), Claim::Won { .. }));
+        assert!(matches!(next.join().unwrap(), Claim::Won { .. }));
     }
 }

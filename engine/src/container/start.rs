@@ -1,6 +1,7 @@
 //! Starting a container: network, files, shim, release. Intent is recorded first, the result last.
 
 use std::net::IpAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -148,6 +149,8 @@ impl Actor {
         let snapshot =
             snapshot.map_err(|error| Error::failed("prepare the root file system", &error))?;
         let run_dir = roots.container_run(&record.id);
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&run_dir);
+        made.map_err(|error| Error::failed("make the container's run folder", &error))?;
         let host = &record.host;
         Ok(Launch {
             protocol: PROTOCOL,

@@ -1,0 +1,135 @@
+//! A command that was run: what it said, and how it ended. Every run has a limit, so no story hangs.
+
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Nothing a story runs takes longer on two busy cores.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A finished command.
+#[derive(Debug)]
+#[must_use = "check what it said or how it ended"]
+pub struct Ran {
+    line: String,
+    /// Exit code; 128 plus the number for a signal.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// A command under way.
+#[derive(Debug)]
+pub struct Running {
+    line: String,
+    child: Child,
+    out: JoinHandle<String>,
+    err: JoinHandle<String>,
+}
+
+impl Running {
+    /// Starts `command` with its output collected.
+    pub fn start(mut command: Command) -> Self {
+        let line = format!("{command:?}");
+        let line = line.rsplit_once("bowline\"").map_or(line.clone(), |(_, rest)| format!("bowline{rest}"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
+        let out = collect(child.stdout.take());
+        let err = collect(child.stderr.take());
+        Self { line, child, out, err }
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        kill(pid, signal).unwrap_or_else(|error| panic!("{}: {error}", self.line));
+    }
+
+    /// Waits for the end.
+    pub fn wait(self) -> Ran {
+        let Self { line, mut child, out, err } = self;
+        let pid = Pid::from_raw(child.id().cast_signed());
+        let (done, finished) = mpsc::channel();
+        let waiter = thread::spawn(move || {
+            let status = child.wait();
+            // The story may have given up on it.
+            let _ = done.send(());
+            status
+        });
+        let late = finished.recv_timeout(LIMIT).is_err();
+        if late {
+            // It is ours and has not been waited for, so the number is still its own.
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        let status = waiter.join().expect("the waiting thread").expect("wait");
+        let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+        let ran = Ran {
+            line,
+            code: status.code().or(signal.map(|signal| 128 + signal)).unwrap_or(-1),
+            out: out.join().expect("the reading thread"),
+            err: err.join().expect("the reading thread"),
+        };
+        assert!(!late, "took longer than {LIMIT:?}: {ran}");
+        ran
+    }
+}
+
+fn collect(stream: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut stream) = stream {
+            // What was read before an error still tells the story.
+            let _ = stream.read_to_end(&mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+impl Ran {
+    /// It must have ended well.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "{self}");
+        self
+    }
+
+    /// It must have ended with `code`.
+    #[track_caller]
+    pub fn fails_with(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self}");
+        self
+    }
+
+    /// Both streams together must contain `words`.
+    #[track_caller]
+    pub fn says(self, words: &str) -> Self {
+        assert!(self.out.contains(words) || self.err.contains(words), "does not say `{words}`: {self}");
+        self
+    }
+
+    /// Neither stream may contain `words`.
+    #[track_caller]
+    pub fn never_says(self, words: &str) -> Self {
+        assert!(!self.out.contains(words) && !self.err.contains(words), "says `{words}`: {self}");
+        self
+    }
+
+    /// Standard output without the white space around it.
+    pub fn text(&self) -> &str {
+        self.out.trim()
+    }
+}
+
+impl std::fmt::Display for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "`{}` ended with {}", self.line, self.code)?;
+        writeln!(f, "--- stdout\n{}--- stderr\n{}", self.out, self.err)
+    }
+}

@@ -285,6 +285,16 @@ impl Shim {
         }
     }
 
+    /// The master of the container's terminal, if it has one. Whoever holds it keeps the terminal alive when the shim
+    /// dies.
+    pub fn terminal(&self) -> Result<Option<OwnedFd>, Error> {
+        let socket = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        match exchange(socket.as_fd(), &Request::Terminal, &[], PATIENCE)? {
+            (Reply::Kept { .. }, fds) => Ok(fds.into_iter().next()),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
     /// Has the shim hold a descriptor, so that it outlives this engine.
     pub fn keep(&self, name: &str, fd: BorrowedFd<'_>) -> Result<(), Error> {
         self.done(

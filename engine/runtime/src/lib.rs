@@ -36,7 +36,7 @@ pub use outside::{exit_code, inherited};
 pub use reaper::init_main;
 pub use record::{ExecRecord, ExitRecord, Identity};
 pub use shim::shim_main;
-pub use spawn::{LaunchFds, Shims};
+pub use spawn::{LaunchFds, Shims, Survivor};
 
 /// What the shim's process is called; `main` branches to [`shim_main`] when `argv[0]` is this.
 pub const SHIM_NAME: &str = "bowline-shim";

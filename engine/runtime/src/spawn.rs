@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::caps::CapSet;
 use crate::cgroup::{Hierarchies, Join};
 use crate::handle::socket_path;
+use crate::record::{EXIT, SOCKET, STATE};
 use crate::seccomp::{self, Profile, Target};
 use crate::wire::{Reply, Request};
-use crate::{Error, Launch, PROTOCOL, Seccomp, Shim, StartError, StartStep};
+use crate::{Error, Identity, Launch, PROTOCOL, Seccomp, Shim, StartError, StartStep};
 
 /// What starts shims: a sealed copy of this executable, and the cgroups of this machine. Made once per engine start.
 #[derive(Debug)]
@@ -35,6 +36,17 @@ pub struct LaunchFds {
     pub keep: Vec<(String, OwnedFd)>,
 }
 
+/// A container that has lost its shim.
+#[derive(Debug)]
+pub struct Survivor {
+    /// Who it is, by its record.
+    pub identity: Identity,
+    /// A handle on its process, as [`crate::Adopted::Gone`] has it.
+    pub process: OwnedFd,
+    /// The master of its terminal, as [`Shim::terminal`] had given it.
+    pub terminal: Option<OwnedFd>,
+}
+
 /// What the memfd holds before the filter: its length in eight bytes, then this as JSON.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Envelope {
@@ -43,6 +55,17 @@ pub(crate) struct Envelope {
     pub(crate) forwards: usize,
     /// Bits of the capabilities that the filter was made for.
     pub(crate) capabilities: u64,
+    /// The container runs already.
+    #[serde(default)]
+    pub(crate) relief: Option<Relief>,
+}
+
+/// What a shim takes over. Its process, and then its terminal, follow the other descriptors.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Relief {
+    pub(crate) pid: i32,
+    pub(crate) started_at: String,
+    pub(crate) terminal: bool,
 }
 
 /// The shim's descriptors by number.
@@ -63,7 +86,8 @@ impl Shims {
         })
     }
 
-    /// Starts a shim, which makes the container's process and holds it just before its program.
+    /// Starts a shim, which makes the container's process and holds it just before its program. The strings are limits
+    /// that this machine cannot hold.
     ///
     /// # Errors
     /// When anything fails; nothing is left then but what the cgroup may hold.
@@ -72,22 +96,10 @@ impl Shims {
         launch: &Launch,
         fds: LaunchFds,
     ) -> Result<(Shim, Vec<String>), StartError> {
-        let socket = socket_path(&launch.run_dir);
-        clear(launch)?;
-        let listener = fdpass::listen_at(&socket).map_err(|error| {
-            StartError::io(
-                StartStep::Shim,
-                &format!("listen at {}", socket.display()),
-                &error,
-            )
-        })?;
-        let plan = seal_plan(launch, &fds)?;
-        let process = self.spawn(launch, &plan, &listener, &fds)?;
-        // The shim holds the only listener now: when it dies, whoever waits for it is told.
-        drop(listener);
-        let gone = |error: Error| StartError::new(StartStep::Shim, error.to_string());
-        let shim = Shim::connect(&launch.run_dir, process).map_err(gone)?;
-        match shim.ask(&Request::Prepare, &[]).map_err(gone)? {
+        clear(launch, &[EXIT, STATE, SOCKET])?;
+        let shim = self.shim(launch, &fds, None)?;
+        let asked = shim.ask(&Request::Prepare, &[]);
+        match asked.map_err(|error| StartError::new(StartStep::Shim, error.to_string()))? {
             Reply::Prepared { warnings, .. } => Ok((shim, warnings)),
             Reply::Failed(error) => Err(error),
             other => Err(StartError::new(
@@ -97,12 +109,57 @@ impl Shims {
         }
     }
 
+    /// Starts a shim for a container whose own has died. It goes on with the streams, the log and further commands; the
+    /// input of a container without a terminal ended with the old shim. The exit code is exact where the kernel tells
+    /// it to strangers (6.15), else 255 with the reason.
+    ///
+    /// # Errors
+    /// When the shim cannot be started; the container goes on as it is.
+    pub fn relieve(
+        &self,
+        launch: &Launch,
+        fds: LaunchFds,
+        survivor: Survivor,
+    ) -> Result<Shim, StartError> {
+        clear(launch, &[SOCKET])?;
+        self.shim(launch, &fds, Some(survivor))
+    }
+
+    fn shim(
+        &self,
+        launch: &Launch,
+        fds: &LaunchFds,
+        survivor: Option<Survivor>,
+    ) -> Result<Shim, StartError> {
+        let socket = socket_path(&launch.run_dir);
+        let listener = fdpass::listen_at(&socket).map_err(|error| {
+            StartError::io(
+                StartStep::Shim,
+                &format!("listen at {}", socket.display()),
+                &error,
+            )
+        })?;
+        let plan = seal_plan(launch, fds, survivor.as_ref())?;
+        let extra: Vec<OwnedFd> = survivor
+            .map(|survivor| [Some(survivor.process), survivor.terminal])
+            .into_iter()
+            .flatten()
+            .flatten()
+            .collect();
+        let process = self.spawn(launch, &plan, &listener, fds, &extra)?;
+        // The shim holds the only listener now: when it dies, whoever waits for it is told.
+        drop(listener);
+        let gone = |error: Error| StartError::new(StartStep::Shim, error.to_string());
+        Shim::connect(&launch.run_dir, process).map_err(gone)
+    }
+
     fn spawn(
         &self,
         launch: &Launch,
         plan: &OwnedFd,
         listener: &OwnedFd,
         fds: &LaunchFds,
+        extra: &[OwnedFd],
     ) -> Result<OwnedFd, StartError> {
         let join = launch
             .cgroup
@@ -115,6 +172,7 @@ impl Shims {
             .into_iter()
             .chain(fds.forwards.iter().map(OwnedFd::as_fd))
             .chain(fds.keep.iter().map(|(_, fd)| fd.as_fd()))
+            .chain(extra.iter().map(OwnedFd::as_fd))
             .collect();
         let spawned = process::spawn(&Spawn {
             exe: self.executable.as_fd(),
@@ -160,9 +218,8 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Removes what an earlier run of the same container left: a record found later must be this run's.
-fn clear(launch: &Launch) -> Result<(), StartError> {
-    use crate::record::{EXIT, SOCKET, STATE};
-    for name in [EXIT, STATE, SOCKET] {
+fn clear(launch: &Launch, names: &[&str]) -> Result<(), StartError> {
+    for name in names {
         let path = launch.run_dir.join(name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -178,7 +235,11 @@ fn clear(launch: &Launch) -> Result<(), StartError> {
     Ok(())
 }
 
-fn seal_plan(launch: &Launch, fds: &LaunchFds) -> Result<OwnedFd, StartError> {
+fn seal_plan(
+    launch: &Launch,
+    fds: &LaunchFds,
+    survivor: Option<&Survivor>,
+) -> Result<OwnedFd, StartError> {
     if launch.protocol != PROTOCOL {
         let text = format!(
             "launch has protocol {}, this runtime {PROTOCOL}",
@@ -192,6 +253,11 @@ fn seal_plan(launch: &Launch, fds: &LaunchFds) -> Result<OwnedFd, StartError> {
         keep: fds.keep.iter().map(|(name, _)| name.clone()).collect(),
         forwards: fds.forwards.len(),
         capabilities,
+        relief: survivor.map(|survivor| Relief {
+            pid: survivor.identity.pid,
+            started_at: survivor.identity.started_at.clone(),
+            terminal: survivor.terminal.is_some(),
+        }),
     };
     let json = serde_json::to_vec(&envelope)
         .map_err(|error| StartError::new(StartStep::Plan, format!("write the plan: {error}")))?;

@@ -61,6 +61,8 @@ pub(crate) enum Request {
         name: String,
     },
     Kept,
+    /// Answered like `Kept`, with the terminal's master if there is one.
+    Terminal,
     /// With the listener; `listener` in the forward is not used.
     AddForward(Forward),
     RemoveForward(Forward),

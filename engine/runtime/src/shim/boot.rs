@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::fs::FileExt as _;
 
 use bowline_init::Instruction;
@@ -10,12 +10,13 @@ use bowline_sys::process;
 
 use super::forward::Forwards;
 use super::hub::{Hub, Rules, Streams};
-use super::keeper::{Keeper, Life, Settings};
+use super::keeper::{Keeper, Life, Running, Settings};
 use super::log::Log;
 use super::revival::Revival;
 use super::streams;
+use crate::cgroup::{Cgroup, Hierarchies};
 use crate::setup::{self, Pending, Supplies};
-use crate::spawn::{Envelope, FIRST_PASSED_FD, LISTENER_FD, PLAN_FD};
+use crate::spawn::{Envelope, FIRST_PASSED_FD, LISTENER_FD, PLAN_FD, Relief};
 use crate::{Launch, PROTOCOL, StartError, StartStep};
 
 /// The sealed plan, which stays open: the filter is read from it again for every exec instead of being kept.
@@ -73,15 +74,21 @@ pub(super) fn boot() -> io::Result<Keeper> {
         keep,
         forwards: count,
         capabilities,
+        relief,
     } = envelope;
     // A name that no kernel is too old for: it only says so in `ps`.
     let _unnamed = nix::sys::prctl::set_name(c"bowline-shim");
     let mut passed = process::inherited(FIRST_PASSED_FD, count + keep.len())?;
+    let first_extra = FIRST_PASSED_FD + RawFd::try_from(passed.len()).map_err(io::Error::other)?;
     let kept = keep.into_iter().zip(passed.split_off(count)).collect();
     let forwards = forwards(&launch, passed)?;
     let settings = Settings::new(&launch, capabilities);
     let revival = Revival::new(launch.engine_life.clone().filter(|_| launch.revive));
     let mut keeper = Keeper::new(settings, plan, listener, kept, forwards, revival);
+    if let Some(relief) = relief {
+        take_over(&mut keeper, &launch, relief, first_extra)?;
+        return Ok(keeper);
+    }
     match begin(&mut keeper, &launch, capabilities) {
         Ok(pending) => {
             keeper.life = Life::Preparing {
@@ -104,6 +111,64 @@ fn forwards(launch: &Launch, listeners: Vec<OwnedFd>) -> io::Result<Forwards> {
     Ok(forwards)
 }
 
+/// Goes on where a shim that died had stopped. Its container is not our child: its end is the kernel's to tell.
+fn take_over(
+    keeper: &mut Keeper,
+    launch: &Launch,
+    relief: Relief,
+    first_extra: RawFd,
+) -> io::Result<()> {
+    let mut extra = process::inherited(first_extra, 1 + usize::from(relief.terminal))?;
+    let terminal = if relief.terminal { extra.pop() } else { None };
+    let process = extra.pop().ok_or(io::ErrorKind::NotFound)?;
+    let Relief {
+        pid, started_at, ..
+    } = relief;
+    let tty = launch.stdio.tty;
+    let streams = if tty {
+        Streams::default()
+    } else {
+        streams::survivor(&launch.run_dir)?
+    };
+    let log = Log::new(&launch.log)?;
+    keeper.hub = Hub::new(streams, rules(launch), log);
+    if let Some(master) = terminal {
+        keeper
+            .hub
+            .set_terminal(master, None, launch.stdio.open_stdin)?;
+    }
+    let plan = &launch.cgroup;
+    let hierarchies = Hierarchies::detect().map_err(io::Error::other)?;
+    keeper.cgroup = Cgroup::open(&hierarchies, &plan.parent, &plan.name).ok();
+    let kills = keeper
+        .cgroup
+        .as_ref()
+        .and_then(|cgroup| cgroup.oom_kills().ok());
+    keeper.oom_before = kills.unwrap_or(0);
+    // Without its root, which it may be about to lose, only further commands are refused.
+    keeper.root = File::open(format!("/proc/{pid}/root"))
+        .map(OwnedFd::from)
+        .ok();
+    keeper.write_identity(pid, &process, &started_at)?;
+    let stranger = Some(None);
+    keeper.life = Life::Running(Running {
+        pid,
+        process,
+        started_at,
+        stranger,
+    });
+    Ok(())
+}
+
+fn rules(launch: &Launch) -> Rules {
+    let once = launch.stdio.stdin_once;
+    Rules {
+        tty: launch.stdio.tty,
+        ends_input: once,
+        ends_client: !once,
+    }
+}
+
 fn begin(keeper: &mut Keeper, launch: &Launch, capabilities: u64) -> Result<Pending, StartError> {
     if launch.protocol > PROTOCOL {
         let text = format!(
@@ -123,16 +188,7 @@ fn begin(keeper: &mut Keeper, launch: &Launch, capabilities: u64) -> Result<Pend
         let (ours, theirs) = ends.map_err(shim("make the container's pipes"))?;
         (ours, Some(theirs))
     };
-    let once = launch.stdio.stdin_once;
-    keeper.hub = Hub::new(
-        ours,
-        Rules {
-            tty,
-            ends_input: once,
-            ends_client: !once,
-        },
-        log,
-    );
+    keeper.hub = Hub::new(ours, rules(launch), log);
     let filter = keeper.plan.filter().map_err(shim("read the filter"))?;
     let supplies = Supplies {
         stdio: theirs,

@@ -27,6 +27,28 @@ pub(super) struct Ending {
     pub(super) deadline: Instant,
 }
 
+/// How often, and for how long, the kernel is asked how a stranger ended. It tells once the stranger's parent, which
+/// may be slow, has taken note.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The code of an end that nobody saw.
+const UNKNOWN: i32 = 255;
+
+/// How it ended; the inner none means that nobody will ever know, the outer that it is too early.
+fn how(running: &mut Running) -> Option<Option<Ended>> {
+    let Some(seen) = &mut running.stranger else {
+        return process::try_wait(running.process.as_fd())
+            .ok()
+            .flatten()
+            .map(Some);
+    };
+    let since = *seen.get_or_insert_with(Instant::now);
+    match process::exit_of_stranger(running.process.as_fd()) {
+        Some(ended) => Some(Some(ended)),
+        None => (since.elapsed() >= PATIENCE).then_some(None),
+    }
+}
+
 impl Ending {
     /// Until its record lies on disk nothing has happened.
     pub(super) fn status(&self) -> Status {
@@ -48,25 +70,23 @@ pub(super) fn code(ended: Ended) -> (i32, Option<i32>) {
 impl Keeper {
     /// The container's first process has ended.
     pub(super) fn end(&mut self) {
-        let Life::Running(Running {
-            pid,
-            process,
-            started_at,
-        }) = &self.life
-        else {
+        let Life::Running(running) = &mut self.life else {
             return;
         };
-        let Ok(Some(ended)) = process::try_wait(process.as_fd()) else {
-            return;
-        };
-        let (code, signal) = code(ended);
+        let Some(ended) = how(running) else { return };
+        let (code, signal) = ended.map_or((UNKNOWN, None), code);
+        let Running {
+            pid, started_at, ..
+        } = running;
+        let (pid, started_at) = (*pid, started_at.clone());
+        let error = "the shim that had started it died, and with it whoever is told the exit code";
         let record = ExitRecord {
             code,
             signal,
             oom_killed: false,
-            started_at: started_at.clone(),
+            started_at,
             finished_at: time::now(),
-            error: None,
+            error: ended.is_none().then(|| error.to_owned()),
             boot_id: record::boot_id(),
         };
         // With a pid namespace of its own everything else is dead already; without, it would live on uncounted.
@@ -77,7 +97,7 @@ impl Keeper {
         self.root = None;
         self.hub.process_ended();
         self.life = Life::Ending(Ending {
-            pid: *pid,
+            pid,
             record,
             drained: false,
             deadline: Instant::now() + DRAIN,

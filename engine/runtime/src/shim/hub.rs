@@ -106,6 +106,13 @@ impl Hub {
         Ok(())
     }
 
+    /// The master of the terminal.
+    pub(super) fn terminal(&self) -> Option<BorrowedFd<'_>> {
+        self.terminal
+            .as_ref()
+            .map(|terminal| terminal.master.as_fd())
+    }
+
     pub(super) fn resize(&self, height: u16, width: u16) -> io::Result<()> {
         let terminal = self.terminal.as_ref().ok_or(io::ErrorKind::InvalidInput)?;
         terminal::resize(terminal.master.as_fd(), height, width)

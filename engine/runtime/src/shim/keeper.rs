@@ -105,6 +105,8 @@ pub(super) struct Running {
     pub(super) pid: i32,
     pub(super) process: OwnedFd,
     pub(super) started_at: String,
+    /// It is somebody else's child, and perhaps since when it has been seen to be dead.
+    pub(super) stranger: Option<Option<Instant>>,
 }
 
 impl Keeper {
@@ -178,12 +180,15 @@ impl Keeper {
                     false,
                 );
             }
-            Life::Running(running) => all.add(
-                Token::Container(Part::End),
-                running.process.as_fd(),
-                true,
-                false,
-            ),
+            Life::Running(running) => match running.stranger {
+                Some(Some(_)) => all.wake_at(Instant::now() + super::ending::LOOK_AGAIN),
+                _ => all.add(
+                    Token::Container(Part::End),
+                    running.process.as_fd(),
+                    true,
+                    false,
+                ),
+            },
             Life::Ending(ending) => all.wake_at(ending.deadline),
             Life::Exited(_) | Life::Failed(_) | Life::Changing => {}
         }
@@ -214,6 +219,9 @@ impl Keeper {
     }
 
     fn tick(&mut self) {
+        if matches!(&self.life, Life::Running(running) if running.stranger.flatten().is_some()) {
+            self.end();
+        }
         self.go_on_ending();
         self.sweep_execs();
         for closed in self.hub.sweep() {
@@ -406,6 +414,7 @@ impl Keeper {
                     pid,
                     process,
                     started_at,
+                    stranger: None,
                 })
             }
             Progress::Failed(error) => self.failed(error, Some(asker)),
@@ -413,7 +422,12 @@ impl Keeper {
         }
     }
 
-    fn write_identity(&self, pid: i32, process: &OwnedFd, started_at: &str) -> io::Result<()> {
+    pub(super) fn write_identity(
+        &self,
+        pid: i32,
+        process: &OwnedFd,
+        started_at: &str,
+    ) -> io::Result<()> {
         let identity = Identity {
             pid,
             start_time: record::start_time(pid).unwrap_or(0),

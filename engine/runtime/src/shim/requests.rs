@@ -44,6 +44,7 @@ impl Keeper {
         let request = match wire::parse::<Request>(bytes) {
             Ok(Request::Kept) => return self.hand_back(number),
             Ok(Request::Next) => return self.next_event(number),
+            Ok(Request::Terminal) => return self.show_terminal(number),
             Ok(request) => request,
             Err(Error::Frame(error)) => {
                 let text = format!("this shim (protocol {PROTOCOL}) does not understand: {error}");
@@ -85,8 +86,8 @@ impl Keeper {
                 Ok(())
             }
             Request::Dismiss => self.dismissal(),
-            // Dealt with above: one carries descriptors, the other has no answer.
-            Request::Kept | Request::Next => Ok(()),
+            // Dealt with above: two carry descriptors, one has no answer.
+            Request::Kept | Request::Terminal | Request::Next => Ok(()),
         };
         Outcome::Now(done.map_or_else(|error| Reply::Refused(error.to_string()), |()| Reply::Done))
     }
@@ -219,6 +220,19 @@ impl Keeper {
             .iter_mut()
             .find(|connection| connection.number == number);
         if listening.is_some_and(|connection| connection.taken().is_err()) {
+            self.lose(number);
+        }
+    }
+
+    fn show_terminal(&mut self, number: u64) {
+        let fds: Vec<_> = self.hub.terminal().into_iter().collect();
+        let names = fds.iter().map(|_| "terminal".to_owned()).collect();
+        let asked = self
+            .connections
+            .iter()
+            .find(|connection| connection.number == number);
+        let sent = asked.map(|connection| connection.reply(&Reply::Kept { names }, &fds));
+        if matches!(sent, Some(Err(_))) {
             self.lose(number);
         }
     }

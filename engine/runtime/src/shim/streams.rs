@@ -33,6 +33,15 @@ pub(super) fn container(run_dir: &Path, stdin: bool) -> io::Result<Ends> {
     ))
 }
 
+/// The outputs of a container whose shim has died; its input died with it.
+pub(super) fn survivor(run_dir: &Path) -> io::Result<Streams> {
+    let reader = |name: &str| reader(&run_dir.join(name));
+    Ok(Streams {
+        input: None,
+        outputs: [Some(reader("stdout")?), Some(reader("stderr")?)],
+    })
+}
+
 /// An exec's streams, each only if somebody wants it.
 pub(super) fn exec(wanted: crate::AttachedStreams) -> io::Result<Ends> {
     let (our_out, out) = output(wanted.stdout)?;
@@ -60,12 +69,17 @@ fn fifo(path: &Path) -> io::Result<(OwnedFd, OwnedFd)> {
     }
     mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?;
     // The reader first, for opening it without a writer must not wait.
-    let reader = OpenOptions::new()
+    let reader = reader(path)?;
+    let writer = OpenOptions::new().read(true).write(true).open(path)?;
+    Ok((reader, writer.into()))
+}
+
+fn reader(path: &Path) -> io::Result<OwnedFd> {
+    OpenOptions::new()
         .read(true)
         .custom_flags(OFlag::O_NONBLOCK.bits())
-        .open(path)?;
-    let writer = OpenOptions::new().read(true).write(true).open(path)?;
-    Ok((reader.into(), writer.into()))
+        .open(path)
+        .map(OwnedFd::from)
 }
 
 fn output(wanted: bool) -> io::Result<(Option<OwnedFd>, OwnedFd)> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bowline_runtime::{
     Adopted, EngineLife, EngineState, ExitRecord, Identity, LOCK_FD_VARIABLE, LaunchFds, Shim,
-    ShimStatus, Target,
+    ShimStatus, StdioPlan, Survivor, Target,
 };
 
 use crate::Test;
@@ -28,6 +28,11 @@ pub(crate) const TESTS: &[Test] = &[
         "a dead shim's container lives on and is recognised",
         dead_shim,
     ),
+    (
+        "a new shim relieves a dead one: log, exec, exit code",
+        relief,
+    ),
+    ("a terminal survives its shim", terminal_relief),
     ("a prepared container waits for the next engine", prepared),
     ("a newer protocol is refused by name", newer),
     ("an exec goes on while the engine is dead", exec_goes_on),
@@ -172,6 +177,76 @@ fn dead_shim() {
         "somebody to reap it",
     );
     assert_eq!(bowline_runtime::exit_code(process.as_fd()), Some(0));
+}
+
+fn kill_shim(container: &mut Container) -> Survivor {
+    let shim = Identity::read(container.run_dir()).unwrap().unwrap().shim;
+    let shim = nix::unistd::Pid::from_raw(shim);
+    nix::sys::signal::kill(shim, nix::sys::signal::Signal::SIGKILL).unwrap();
+    until(
+        || matches!(container.shim().next_event(), Ok(None)),
+        "the end of the shim",
+    );
+    container.shim = None;
+    match Shim::adopt(container.run_dir()).unwrap() {
+        Adopted::Gone {
+            identity: Some(identity),
+            process: Some(process),
+        } => Survivor {
+            identity,
+            process,
+            terminal: None,
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+fn relief() {
+    let mut container = guest(&["ticks", "60"]).start();
+    container.until_logged("tick 3");
+    let survivor = kill_shim(&mut container);
+    std::thread::sleep(Duration::from_millis(200));
+    let relieved = shims().relieve(&container.launch, LaunchFds::default(), survivor);
+    container.shim = Some(relieved.unwrap());
+    let process =
+        serde_json::json!({"user": {"uid": 0, "gid": 0}, "args": ["/guest", "id"], "cwd": "/"});
+    let plan = serde_json::json!({"id": "r", "process": process, "user": "app"});
+    container
+        .shim()
+        .exec(&serde_json::from_value(plan).unwrap(), None)
+        .unwrap();
+    assert_eq!(container.wait().code, 0);
+    assert!(
+        container.text().ends_with("tick 59\n"),
+        "{}",
+        container.text()
+    );
+}
+
+fn terminal_relief() {
+    let tty = StdioPlan {
+        tty: true,
+        open_stdin: true,
+        ..StdioPlan::default()
+    };
+    let mut container = guest(&["ticks", "60"])
+        .with(|launch| launch.stdio = tty)
+        .start();
+    container.until_logged("tick 3");
+    let terminal = container.shim().terminal().unwrap();
+    let survivor = Survivor {
+        terminal,
+        ..kill_shim(&mut container)
+    };
+    let relieved = shims().relieve(&container.launch, LaunchFds::default(), survivor);
+    container.shim = Some(relieved.unwrap());
+    container.shim().resize(Target::Container, 10, 20).unwrap();
+    assert_eq!(container.wait().code, 0);
+    assert!(
+        container.text().ends_with("tick 59\r\n"),
+        "{}",
+        container.text()
+    );
 }
 
 fn prepared() {

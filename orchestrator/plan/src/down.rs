@@ -134,8 +134,7 @@ fn warn_of_orphans(plan: &mut Plan, desired: &Desired, staying: &[&Container]) {
         .collect();
     if !names.is_empty() {
         plan.warn(format!(
-            "containers {} of project `{}` stay, for no service of the file owns them; \
-             `--remove-orphans` removes them",
+            "containers {} of project `{}` stay; `--remove-orphans` removes them",
             names.join(", "),
             desired.project
         ));

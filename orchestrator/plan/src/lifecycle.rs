@@ -243,7 +243,12 @@ pub fn restart(desired: &Desired, observed: &Observed, choices: &Restart) -> Res
         if replicas.is_empty() {
             continue;
         }
-        let before = conditions(&mut plan, &needs, service, observed, &restarted);
+        // A dependency that goes on running is as good as it was.
+        let mut bound = needs.clone();
+        if let Some(list) = bound.get_mut(service) {
+            list.retain(|need| restarted.contains_key(need.service.as_str()));
+        }
+        let before = conditions(&mut plan, &bound, service, observed, &restarted);
         let op = |container: &Container| Op::Restart {
             target: existing(container),
         };

@@ -47,7 +47,17 @@ pub(super) fn of(op: &Op, project: Option<&Project>, error: Failure) -> Failure 
 }
 
 fn hint(op: &Op, project: &Project, words: &str) -> Option<String> {
-    let path = path(op, project, words)?;
+    // What ends or removes something follows from no line of the file.
+    let makes = matches!(
+        op,
+        Op::PullImage { .. }
+            | Op::CreateNetwork { .. }
+            | Op::CreateVolume { .. }
+            | Op::Create { .. }
+            | Op::Start { .. }
+            | Op::Connect { .. }
+    );
+    let path = path(op, project, words).filter(|_| makes)?;
     let place = project.location(&path)?;
     Some(match path.rsplit('/').next() {
         Some("ports") if words.contains("port") => {

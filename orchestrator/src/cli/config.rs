@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bowline_compose::print;
 use bowline_plan::Knowledge;
 use clap::Args;
 
@@ -64,16 +65,16 @@ impl Config {
             project.services.retain(|name, _| known.contains(name));
         }
         let ui = context.ui;
-        let print = |names: BTreeSet<&String>| names.into_iter().for_each(|name| ui.line(name));
+        let list = |names: BTreeSet<&String>| names.into_iter().for_each(|name| ui.line(name));
         if self.quiet {
         } else if self.list_services {
-            print(project.services.keys().collect());
+            list(project.services.keys().collect());
         } else if self.volumes {
-            print(project.volumes.keys().collect());
+            list(project.volumes.keys().collect());
         } else if self.networks {
-            print(project.networks.keys().collect());
+            list(project.networks.keys().collect());
         } else if self.images {
-            print(
+            list(
                 project
                     .services
                     .values()
@@ -82,7 +83,7 @@ impl Config {
             );
         } else if self.profiles {
             let all = project.services.values().chain(project.disabled.values());
-            print(all.flat_map(|service| &service.profiles).collect());
+            list(all.flat_map(|service| &service.profiles).collect());
         } else if let Some(wanted) = &self.hash {
             let knowledge = Knowledge {
                 configs: super::context::contents(&project.configs),
@@ -100,11 +101,9 @@ impl Config {
             }
         } else {
             let text = match self.format {
-                Format::Json => serde_json::to_string_pretty(&project)?,
-                Format::Yaml => serde_yaml::to_string(&project)?,
+                Format::Json => print::json(&project),
+                Format::Yaml => print::yaml(&project),
             };
-            // What is printed can be read again: a dollar that is no variable is doubled.
-            let text = text.replace('$', "$$");
             match &self.output {
                 Some(path) => std::fs::write(path, text).during(format!("cannot write {path}"))?,
                 None => ui.line(text.trim_end()),

@@ -266,7 +266,11 @@ impl Run {
                 }
             }
         }
-        let code = match waiting.exit().await {
+        let exit = tokio::select! {
+            exit = waiting.exit() => exit,
+            _ = interrupts.next() => return Ok(130),
+        };
+        let code = match exit {
             Ok(exit) => exit.status_code,
             // The engine was replaced while the container ran; its successor knows.
             Err(_) => self.late_code(client, id).await?,

@@ -24,6 +24,7 @@ const GREETING: Duration = Duration::from_secs(5);
 /// A container's shim, as the engine holds it.
 #[derive(Debug)]
 pub struct Shim {
+    run_dir: PathBuf,
     requests: Mutex<OwnedFd>,
     events: OwnedFd,
     /// The shim's own process, where it is our child and so ours to reap.
@@ -171,13 +172,26 @@ impl Shim {
     }
 
     pub(crate) fn connect(run_dir: &Path, process: OwnedFd) -> Result<Self, Error> {
-        let requests = fdpass::connect_to(&run_dir.join(SOCKET)).map_err(Error::Send)?;
-        let hello = Request::Hello {
-            protocol: PROTOCOL,
-            events: false,
-        };
-        exchange(requests.as_fd(), &hello, &[], PATIENCE)?;
-        Self::with_events(run_dir, requests, Some(process))
+        let greeted = fdpass::connect_to(&run_dir.join(SOCKET))
+            .map_err(Error::Send)
+            .and_then(|requests| {
+                let hello = Request::Hello {
+                    protocol: PROTOCOL,
+                    events: false,
+                };
+                exchange(requests.as_fd(), &hello, &[], PATIENCE)?;
+                Self::with_events(run_dir, requests, None)
+            });
+        match greeted {
+            Ok(mut shim) => {
+                shim.process = Some(process);
+                Ok(shim)
+            }
+            Err(error) => {
+                reap(&process);
+                Err(error)
+            }
+        }
     }
 
     fn with_events(
@@ -196,6 +210,7 @@ impl Shim {
             GREETING,
         )?;
         Ok(Self {
+            run_dir: run_dir.to_owned(),
             requests: Mutex::new(requests),
             events,
             process,
@@ -249,10 +264,12 @@ impl Shim {
             captured,
         };
         let fds: Vec<_> = stream.iter().map(OwnedFd::as_fd).collect();
-        match self
-            .ask(&request, &fds)
-            .map_err(|error| unreachable_shim(&error))?
-        {
+        // On a connection of its own: a command on a file system that does not answer must not keep others waiting.
+        let asked = fdpass::connect_to(&socket_path(&self.run_dir))
+            .map_err(Error::Send)
+            .and_then(|socket| exchange(socket.as_fd(), &request, &fds, PATIENCE));
+        let (reply, _) = asked.map_err(|error| unreachable_shim(&error))?;
+        match reply {
             Reply::Started { pid, .. } => Ok(ExecStarted { pid }),
             Reply::Failed(error) => Err(error),
             other => Err(unreachable_shim(&unexpected(&other))),
@@ -352,7 +369,10 @@ impl Shim {
     /// Tells the shim that the exit record is taken over: it closes what it holds and leaves.
     pub fn dismiss(&self) -> Result<(), Error> {
         match self.done(&Request::Dismiss, &[]) {
-            Err(Error::Gone) => Ok(()),
+            Ok(()) | Err(Error::Gone) => {
+                self.reap();
+                Ok(())
+            }
             other => other,
         }
     }
@@ -369,13 +389,8 @@ impl Shim {
         exchange(socket.as_fd(), request, fds, PATIENCE).map(|(reply, _)| reply)
     }
 
-    /// A shim that we started is our child until it has been waited for. It closes its sockets only by ending.
-    fn reap(&self) {
-        if let Some(process) = &self.process
-            && fdpass::wait_readable(process, Duration::from_secs(1)).unwrap_or(false)
-        {
-            process::reap(process.as_fd());
-        }
+    pub(crate) fn reap(&self) {
+        self.process.iter().for_each(reap);
     }
 }
 
@@ -385,6 +400,13 @@ impl Drop for Shim {
             // A wait that finds it alive leaves it alone; it becomes init's when we end.
             drop(process::try_wait(process.as_fd()));
         }
+    }
+}
+
+/// A shim that we started is our child until it has been waited for. One that closed its sockets is about to end.
+fn reap(process: &OwnedFd) {
+    if fdpass::wait_readable(process, Duration::from_secs(1)).unwrap_or(false) {
+        process::reap(process.as_fd());
     }
 }
 

@@ -101,7 +101,10 @@ impl Shims {
         let asked = shim.ask(&Request::Prepare, &[]);
         match asked.map_err(|error| StartError::new(StartStep::Shim, error.to_string()))? {
             Reply::Prepared { warnings, .. } => Ok((shim, warnings)),
-            Reply::Failed(error) => Err(error),
+            Reply::Failed(error) => {
+                shim.reap();
+                Err(error)
+            }
             other => Err(StartError::new(
                 StartStep::Shim,
                 format!("the shim answered out of turn: {other:?}"),

@@ -3,16 +3,12 @@
 #![expect(unsafe_code, reason = "mount_setattr(2) has no safe wrapper")]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string,
-    fsmount, fsopen, open_tree,
-};
+use rustix::mount::{OpenTreeFlags, open_tree};
 
 use crate::process;
 
@@ -48,78 +44,6 @@ pub enum Propagation {
     Slave,
     /// Both ways.
     Shared,
-}
-
-/// Options of [`overlay`] are strings of at most this length (the kernel copies 256 bytes with the null).
-const LONGEST: usize = 255;
-
-/// An overlay of `lowers`, the topmost first, with changes in `upper`; attached nowhere yet.
-///
-/// # Errors
-/// What the kernel says; its log has more.
-pub fn overlay(lowers: &[PathBuf], upper: &Path, work: &Path) -> io::Result<OwnedFd> {
-    let long = |path: &Path| path.as_os_str().len() > LONGEST;
-    if long(upper) || long(work) || lowers.iter().any(|path| long(path)) {
-        return overlay_by_number(lowers, upper, work);
-    }
-    let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    for lower in lowers {
-        match fsconfig_set_string(&fs, "lowerdir+", lower) {
-            // Before Linux 6.7 all layers share one option.
-            Err(Errno::INVAL) => return overlay_by_number(lowers, upper, work),
-            other => other?,
-        }
-    }
-    match finish_overlay(&fs, upper, work) {
-        // And before Linux 6.5 an unknown option is noticed only when all are put together.
-        Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
-            overlay_by_number(lowers, upper, work)
-        }
-        other => other,
-    }
-}
-
-/// The same with each directory opened and named by its descriptor's number, seen from `/proc/self/fd`: a name of two
-/// or three characters, of which some eighty fit into one option, and paths of any length and with any characters.
-///
-/// The working directory changes for a moment: for a process with a single thread only.
-fn overlay_by_number(lowers: &[PathBuf], upper: &Path, work: &Path) -> io::Result<OwnedFd> {
-    let open = |path: &Path| {
-        rustix::fs::open(
-            path,
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-    };
-    let lowers = lowers
-        .iter()
-        .map(|path| open(path))
-        .collect::<Result<Vec<_>, _>>()?;
-    let (upper, work) = (open(upper)?, open(work)?);
-    let number = |fd: &OwnedFd| PathBuf::from(fd.as_raw_fd().to_string());
-    let all: Vec<String> = lowers.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
-    rustix::process::chdir("/proc/self/fd")?;
-    let mounted = (|| {
-        let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        fsconfig_set_string(&fs, "lowerdir", all.join(":"))?;
-        finish_overlay(&fs, &number(&upper), &number(&work))
-    })();
-    rustix::process::chdir("/")?;
-    mounted
-}
-
-fn finish_overlay(fs: &OwnedFd, upper: &Path, work: &Path) -> io::Result<OwnedFd> {
-    fsconfig_set_string(fs, "source", "overlay")?;
-    fsconfig_set_string(fs, "upperdir", upper)?;
-    fsconfig_set_string(fs, "workdir", work)?;
-    // An index would tie the upper directory to exactly these layers and refuse it beside others.
-    fsconfig_set_string(fs, "index", "off")?;
-    fsconfig_create(fs)?;
-    Ok(fsmount(
-        fs,
-        FsMountFlags::FSMOUNT_CLOEXEC,
-        MountAttrFlags::empty(),
-    )?)
 }
 
 /// A copy of what is mounted at `path`, with everything below it if `recursive`; attached nowhere yet.
@@ -194,39 +118,5 @@ pub fn set(
         Ok(())
     } else {
         Err(io::Error::last_os_error())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn read(mount: &OwnedFd, name: &str) -> Vec<u8> {
-        let file = rustix::fs::openat(mount, name, OFlags::RDONLY, Mode::empty()).unwrap();
-        let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut fs::File::from(file), &mut bytes).unwrap();
-        bytes
-    }
-
-    #[test]
-    fn layers_lie_over_each_other_in_the_order_given() {
-        let base = std::env::temp_dir().join(format!("bowline-overlay-{}", std::process::id()));
-        let path = |name: &str| base.join(name);
-        for name in ["one", "two", "upper", "work", "upper2", "work2"] {
-            fs::create_dir_all(path(name)).unwrap();
-        }
-        fs::write(path("one/both"), "one").unwrap();
-        fs::write(path("two/both"), "two").unwrap();
-        fs::write(path("two/only"), "two").unwrap();
-        let lowers = [path("one"), path("two")];
-        let made = overlay(&lowers, &path("upper"), &path("work")).unwrap();
-        assert_eq!(read(&made, "both"), b"one");
-        assert_eq!(read(&made, "only"), b"two");
-        let numbered = overlay_by_number(&lowers, &path("upper2"), &path("work2")).unwrap();
-        assert_eq!(read(&numbered, "both"), b"one");
-        drop((made, numbered));
-        fs::remove_dir_all(base).unwrap();
     }
 }

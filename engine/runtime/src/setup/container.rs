@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use bowline_init::Instruction;
-use bowline_sys::mount;
+use bowline_sys::overlay::Overlay;
 use nix::libc::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUTS,
 };
@@ -41,8 +41,13 @@ pub(crate) fn container(
     let reaper = launch.init.then(own_executable).transpose()?;
     let program = Program::new(process, reaper)?;
     let layers = &launch.rootfs;
-    let tree = mount::overlay(&layers.lowers, &layers.upper, &layers.work)
-        .map_err(|error| StartError::io(StartStep::Rootfs, "mount the image's layers", &error))?;
+    let overlay = Overlay {
+        lowers: &layers.lowers,
+        upper: Some((&layers.upper, &layers.work)),
+    };
+    let tree = overlay
+        .mount()
+        .map_err(|error| StartError::new(StartStep::Rootfs, chain(&error)))?;
     let root = tree
         .try_clone()
         .map_err(|error| StartError::io(StartStep::Rootfs, "keep the root", &error))?;

@@ -17,6 +17,9 @@ use crate::{Attach, ExecPlan, ExecRecord, ShimEvent, StartError, StartStep, reco
 /// How long others may hold an exec's pipes open after its end.
 const DRAIN: Duration = Duration::from_millis(500);
 
+/// How many execs' records are kept.
+const MOST_RECORDS: usize = 64;
+
 /// One command.
 #[derive(Debug)]
 pub(super) struct Exec {
@@ -264,8 +267,20 @@ impl Keeper {
         };
         // The event below carries the code too; the record is for an engine that is not there now.
         let _told_instead = record::write(&ExecRecord::path(&self.settings.run_dir, &id), &record);
+        self.forget_old_records(id.clone());
         self.look_for_oom();
         self.tell(&ShimEvent::ExecExited { id, code });
+    }
+
+    /// A container that is probed twice a minute must not fill its run directory.
+    fn forget_old_records(&mut self, newest: String) {
+        self.recorded.push_back(newest);
+        if self.recorded.len() > MOST_RECORDS
+            && let Some(oldest) = self.recorded.pop_front()
+        {
+            let path = ExecRecord::path(&self.settings.run_dir, &oldest);
+            let _gone_already = std::fs::remove_file(path);
+        }
     }
 
     pub(super) fn sweep_execs(&mut self) {

@@ -1,5 +1,6 @@
 //! The shim's state, and the loop that turns what happens into calls.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
@@ -55,6 +56,8 @@ pub(super) struct Keeper {
     /// When it goes, come what may.
     pub(super) leave_at: Option<Instant>,
     pub(super) dismissed: bool,
+    /// Execs whose records lie on disk, the oldest first.
+    pub(super) recorded: VecDeque<String>,
     /// When it will have been quiet for a while.
     quiet_at: Option<Instant>,
 }
@@ -142,6 +145,7 @@ impl Keeper {
             revival,
             leave_at: None,
             dismissed: false,
+            recorded: VecDeque::new(),
             quiet_at: None,
         }
     }

@@ -5,20 +5,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 /// The zero time of the API's Go clients: "never".
-pub const NEVER: &str = "0001-01-01T00:00:00Z";
+pub(crate) const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// Now, RFC 3339 with nanoseconds, UTC.
-pub fn now() -> String {
+pub(crate) fn now() -> String {
     text(Timestamp::now())
 }
 
 /// A time as RFC 3339 with nine fractional digits, UTC.
-pub fn text(time: Timestamp) -> String {
+pub(crate) fn text(time: Timestamp) -> String {
     format!("{time:.9}")
 }
 
 /// Time since the moment in `text`; zero where it cannot be read or lies ahead.
-pub fn since(text: &str) -> Duration {
+pub(crate) fn since(text: &str) -> Duration {
     text.parse::<Timestamp>()
         .ok()
         .and_then(|then| Duration::try_from(Timestamp::now().duration_since(then)).ok())
@@ -26,14 +26,14 @@ pub fn since(text: &str) -> Duration {
 }
 
 /// Seconds since the epoch of the moment in `text`; 0 where it cannot be read.
-pub fn seconds(text: &str) -> i64 {
+pub(crate) fn seconds(text: &str) -> i64 {
     text.parse::<Timestamp>()
         .map(Timestamp::as_second)
         .unwrap_or_default()
 }
 
 /// A span in the words of `docker ps`: "Less than a second", "About a minute", "3 hours".
-pub fn human(span: Duration) -> String {
+pub(crate) fn human(span: Duration) -> String {
     let seconds = span.as_secs();
     let (minutes, hours) = (seconds / 60, (seconds + 1800) / 3600);
     match seconds {

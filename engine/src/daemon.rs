@@ -93,7 +93,7 @@ pub fn run(options: &Options) -> Result<(), StartError> {
     let result = start(options, &mut ready);
     if let (Err(error), Some(pipe)) = (&result, ready.as_mut()) {
         // The starter may be gone; then there is nobody to tell.
-        let _ = writeln!(pipe, "error: {}", crate::error::chain(error));
+        drop(writeln!(pipe, "error: {}", crate::error::chain(error)));
     }
     result
 }
@@ -123,7 +123,9 @@ fn start(options: &Options, ready: &mut Option<File>) -> Result<(), StartError> 
         leave_session()?;
     }
     leave_cgroup(&settings)?;
-    let Claim::Won { starting, life } = claim(&settings.roots.lock(), &settings.roots.socket(), lock_fd)? else {
+    let Claim::Won { starting, life } =
+        claim(&settings.roots.lock(), &settings.roots.socket(), lock_fd)?
+    else {
         tell_ready(ready);
         return Ok(());
     };
@@ -184,20 +186,20 @@ fn start_log(settings: &Settings, background: bool) -> Result<(), StartError> {
         .with_ansi(false);
     if !background {
         // A second initialisation in one process (a test) keeps the first.
-        let _ = log.with_writer(io::stderr).try_init();
+        drop(log.with_writer(io::stderr).try_init());
         return Ok(());
     }
     let path = settings.roots.run().join("engine.log");
     let file = File::options().create(true).append(true).open(&path);
     let file = file.map_err(|source| StartError::Folder { path, source })?;
-    let _ = log.with_writer(Arc::new(file)).try_init();
+    drop(log.with_writer(Arc::new(file)).try_init());
     Ok(())
 }
 
 fn tell_ready(ready: &mut Option<File>) {
     if let Some(mut pipe) = ready.take() {
         // As above: a starter that is gone needs no word.
-        let _ = writeln!(pipe, "ready");
+        drop(writeln!(pipe, "ready"));
     }
 }
 
@@ -247,7 +249,7 @@ async fn serve(
     life.state = EngineState::Leaving;
     life.write(&roots.life()).map_err(StartError::Life)?;
     // The socket goes first: a client that comes now finds nobody, and starts the next engine.
-    let _ = std::fs::remove_file(roots.socket());
+    drop(std::fs::remove_file(roots.socket()));
     server.abort();
     engine.leave().await;
     Ok(())

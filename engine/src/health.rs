@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Kept probe results.
 const KEPT: usize = 5;
 /// Kept bytes of a probe's output.
-pub const OUTPUT_LIMIT: usize = 4096;
+pub(crate) const OUTPUT_LIMIT: usize = 4096;
 
 /// What to run and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]

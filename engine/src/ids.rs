@@ -8,7 +8,7 @@ use std::io::{self, Read as _};
 ///
 /// # Errors
 /// The kernel's random source cannot be read.
-pub fn fresh() -> io::Result<String> {
+pub(crate) fn fresh() -> io::Result<String> {
     loop {
         let mut bytes = [0_u8; 32];
         File::open("/dev/urandom")?.read_exact(&mut bytes)?;
@@ -26,7 +26,7 @@ pub fn fresh() -> io::Result<String> {
 }
 
 /// A name for a container that came without one, made of its id.
-pub fn name_from(id: &str) -> String {
+pub(crate) fn name_from(id: &str) -> String {
     const FIRST: [&str; 16] = [
         "brisk", "calm", "clear", "deft", "eager", "fair", "glad", "keen", "lucid", "mild", "neat",
         "plain", "quick", "ready", "sound", "warm",

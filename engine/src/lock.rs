@@ -36,7 +36,7 @@ pub enum LockError {
 
 /// What the two locks said.
 #[derive(Debug)]
-pub enum Claim {
+pub(crate) enum Claim {
     /// This process is the engine; it drops `starting` when it is ready.
     Won {
         /// Held until ready.
@@ -54,7 +54,11 @@ pub enum Claim {
 ///
 /// # Errors
 /// See [`LockError`].
-pub fn claim(path: &Path, socket: &Path, inherited: Option<OwnedFd>) -> Result<Claim, LockError> {
+pub(crate) fn claim(
+    path: &Path,
+    socket: &Path,
+    inherited: Option<OwnedFd>,
+) -> Result<Claim, LockError> {
     let starting_path = path.with_extension("starting");
     let starting = lock(
         open(&starting_path)?,
@@ -115,7 +119,10 @@ mod tests {
         drop(starting);
         assert!(matches!(claim(&path, &socket, None).unwrap(), Claim::Taken));
         drop(life);
-        assert!(matches!(claim(&path, &socket, None).unwrap(), Claim::Won { .. }));
+        assert!(matches!(
+            claim(&path, &socket, None).unwrap(),
+            Claim::Won { .. }
+        ));
     }
 
     #[test]

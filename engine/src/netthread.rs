@@ -11,21 +11,21 @@ type Job = Box<dyn FnOnce(&Host) + Send>;
 
 /// Sends work to the thread; it ends when the last handle is dropped.
 #[derive(Clone, Debug)]
-pub struct NetThread {
+pub(crate) struct NetThread {
     jobs: mpsc::Sender<Job>,
 }
 
 /// The network thread is gone, which only a panic in it can cause.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the network thread has ended")]
-pub struct Ended;
+pub(crate) struct Ended;
 
 impl NetThread {
     /// Starts the thread around `host`.
     ///
     /// # Errors
     /// The kernel refuses another thread.
-    pub fn start(host: Host) -> std::io::Result<Self> {
+    pub(crate) fn start(host: Host) -> std::io::Result<Self> {
         let (jobs, work) = mpsc::channel::<Job>();
         thread::Builder::new()
             .name("network".into())
@@ -41,14 +41,14 @@ impl NetThread {
     ///
     /// # Errors
     /// [`Ended`].
-    pub async fn call<T: Send + 'static>(
+    pub(crate) async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Host) -> T + Send + 'static,
     ) -> Result<T, Ended> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |host| {
             // A caller that went away has no use for the result.
-            let _ = answer.send(work(host));
+            drop(answer.send(work(host)));
         });
         self.jobs.send(job).map_err(|_| Ended)?;
         answered.await.map_err(|_| Ended)

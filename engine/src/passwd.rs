@@ -1,7 +1,7 @@
 //! The machine's group file, read without NSS: a static binary must not load foreign modules.
 
 /// The id of group `name` in the machine's `/etc/group`.
-pub fn host_group(name: &str) -> Option<u32> {
+pub(crate) fn host_group(name: &str) -> Option<u32> {
     find(&std::fs::read_to_string("/etc/group").ok()?, name)
 }
 

@@ -209,7 +209,7 @@ impl ContainerRecord {
 /// One network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct NetworkRecord {
+pub(crate) struct NetworkRecord {
     /// 64 hex digits.
     pub id: String,
     /// Unique name.
@@ -245,7 +245,7 @@ pub struct NetworkRecord {
 /// One volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct VolumeRecord {
+pub(crate) struct VolumeRecord {
     /// Unique name.
     pub name: String,
     /// RFC 3339.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// When a container that ended is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
+pub(crate) enum Policy {
     /// Never.
     No,
     /// Whatever happened, even after a reboot.
@@ -17,7 +17,7 @@ pub enum Policy {
 
 /// A policy that cannot be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PolicyError {
+pub(crate) enum PolicyError {
     /// No such policy.
     #[error(
         "invalid restart policy: unknown policy '{0}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
@@ -36,7 +36,7 @@ impl Policy {
     ///
     /// # Errors
     /// See [`PolicyError`].
-    pub fn parse(name: &str, maximum: i64) -> Result<Self, PolicyError> {
+    pub(crate) fn parse(name: &str, maximum: i64) -> Result<Self, PolicyError> {
         let count = u64::try_from(maximum).map_err(|_| PolicyError::Negative)?;
         match name {
             "on-failure" => return Ok(Self::OnFailure(count)),
@@ -54,7 +54,7 @@ impl Policy {
     }
 
     /// Whether a run that ended with `code` is followed by another, `restarts` having been made.
-    pub fn restarts_after(self, code: i32, restarts: u64) -> bool {
+    pub(crate) fn restarts_after(self, code: i32, restarts: u64) -> bool {
         match self {
             Self::No => false,
             Self::Always | Self::UnlessStopped => true,
@@ -63,7 +63,7 @@ impl Policy {
     }
 
     /// Whether a container that ran before is started in a new boot of the machine.
-    pub fn starts_at_boot(self, stopped_by_hand: bool, code: i32, restarts: u64) -> bool {
+    pub(crate) fn starts_at_boot(self, stopped_by_hand: bool, code: i32, restarts: u64) -> bool {
         match self {
             Self::Always => true,
             _ => !stopped_by_hand && self.restarts_after(code, restarts),
@@ -73,7 +73,7 @@ impl Policy {
 
 /// Delays between restarts: 100 ms, doubling up to a minute, from the start again after a run of ten seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BackOff {
+pub(crate) struct BackOff {
     next: Option<Duration>,
 }
 
@@ -83,7 +83,7 @@ const CALM: Duration = Duration::from_secs(10);
 
 impl BackOff {
     /// The delay before the restart that follows a run of `lasted`.
-    pub fn after(&mut self, lasted: Duration) -> Duration {
+    pub(crate) fn after(&mut self, lasted: Duration) -> Duration {
         let delay = match self.next {
             Some(next) if lasted < CALM => next,
             _ => FIRST,

@@ -21,7 +21,7 @@ const RESERVE: u64 = 4 << 20;
 
 /// The kinds of record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// By container id.
     Container,
     /// By network id.
@@ -81,7 +81,7 @@ pub enum StoreError {
 }
 
 /// Result of store operations.
-pub type StoreResult<T> = Result<T, StoreError>;
+pub(crate) type StoreResult<T> = Result<T, StoreError>;
 
 fn transaction(error: impl Into<redb::Error>) -> StoreError {
     StoreError::Transaction(Box::new(error.into()))
@@ -89,7 +89,7 @@ fn transaction(error: impl Into<redb::Error>) -> StoreError {
 
 /// A handle; clones share the database.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(crate) struct Store {
     database: Arc<Database>,
     reserve: PathBuf,
 }
@@ -99,7 +99,7 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`]; a store of a newer version is refused untouched.
-    pub fn open(path: &Path, reserve: &Path) -> StoreResult<Self> {
+    pub(crate) fn open(path: &Path, reserve: &Path) -> StoreResult<Self> {
         let database = Database::create(path).map_err(|source| StoreError::Open {
             path: path.into(),
             source: Box::new(source),
@@ -114,7 +114,7 @@ impl Store {
     }
 
     /// The database itself, for the image crate's own tables.
-    pub fn database(&self) -> Arc<Database> {
+    pub(crate) fn database(&self) -> Arc<Database> {
         Arc::clone(&self.database)
     }
 
@@ -122,7 +122,7 @@ impl Store {
     ///
     /// # Errors
     /// A damaged record fails the call and is named.
-    pub fn all<T: DeserializeOwned>(&self, kind: Kind) -> StoreResult<Vec<T>> {
+    pub(crate) fn all<T: DeserializeOwned>(&self, kind: Kind) -> StoreResult<Vec<T>> {
         let read = self.database.begin_read().map_err(transaction)?;
         let table = read.open_table(kind.table()).map_err(transaction)?;
         let mut records = Vec::new();
@@ -141,7 +141,7 @@ impl Store {
     ///
     /// # Errors
     /// The transaction's.
-    pub fn put<T: Serialize>(&self, kind: Kind, key: &str, record: &T) -> StoreResult<()> {
+    pub(crate) fn put<T: Serialize>(&self, kind: Kind, key: &str, record: &T) -> StoreResult<()> {
         let bytes = serde_json::to_vec(record).map_err(|source| StoreError::Record {
             key: key.into(),
             source,
@@ -158,12 +158,12 @@ impl Store {
     ///
     /// # Errors
     /// The transaction's.
-    pub fn remove(&self, kind: Kind, key: &str) -> StoreResult<()> {
+    pub(crate) fn remove(&self, kind: Kind, key: &str) -> StoreResult<()> {
         if self.try_remove(kind, key).is_ok() {
             return Ok(());
         }
         // The likeliest reason is a full disk, and a removal is the way out of it.
-        let _ = std::fs::remove_file(&self.reserve);
+        drop(std::fs::remove_file(&self.reserve));
         self.try_remove(kind, key)
     }
 
@@ -216,7 +216,7 @@ impl Store {
         });
         match made {
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                let _ = std::fs::remove_file(&self.reserve);
+                drop(std::fs::remove_file(&self.reserve));
                 Ok(())
             }
             other => other.map_err(|source| StoreError::Reserve {

@@ -22,7 +22,7 @@ const MAILBOX: usize = 64;
 
 /// What an actor of an existing record begins with.
 #[derive(Debug)]
-pub enum Resume {
+pub(crate) enum Resume {
     /// Nothing runs.
     Idle,
     /// A policy wants it started.
@@ -34,7 +34,7 @@ pub enum Resume {
 }
 
 /// Starts the actor of `record`.
-pub fn spawn(engine: &Arc<Engine>, record: ContainerRecord, resume: Resume) -> Handle {
+pub(crate) fn spawn(engine: &Arc<Engine>, record: ContainerRecord, resume: Resume) -> Handle {
     let (publish, snapshot) = watch::channel(Arc::new(record.clone()));
     let (sender, mailbox) = mpsc::channel(MAILBOX);
     let handle = Handle {
@@ -289,5 +289,5 @@ impl Actor {
 
 /// Answers a request; a requester that went away has no use for it.
 pub(super) fn answer<T>(reply: super::Reply<T>, result: Result<T>) {
-    let _ = reply.send(result);
+    drop(reply.send(result));
 }

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::health::Probe;
 
 /// Where the answer goes.
-pub type Reply<T> = oneshot::Sender<Result<T>>;
+pub(crate) type Reply<T> = oneshot::Sender<Result<T>>;
 
 /// A client's connection after the 101: its socket, and what it sent early.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Stream {
 
 /// A checked exec that waits for its stream.
 #[derive(Clone, Debug)]
-pub struct ExecTicket {
+pub(crate) struct ExecTicket {
     /// The exec's id.
     pub id: String,
     /// What was asked for.
@@ -34,7 +34,7 @@ pub struct ExecTicket {
 
 /// A request to, or an event for, one container.
 #[derive(Debug)]
-pub enum Message {
+pub(crate) enum Message {
     /// Answers whether anything changed.
     Start(Reply<bool>),
     /// Answers whether anything changed, once the container has ended.

@@ -19,8 +19,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bowline_api::{WaitCondition, WaitError, WaitResponse};
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use actor::{Resume, spawn};
-pub use message::{ExecTicket, Message, Reply, Stream};
+pub(crate) use actor::{Resume, spawn};
+pub use message::Stream;
+pub(crate) use message::{ExecTicket, Message, Reply};
 pub(crate) use stop::parse_signal;
 
 use crate::error::{Error, Result};
@@ -28,7 +29,7 @@ use crate::record::{ContainerRecord, Phase};
 
 /// What everybody but the actor sees of a container.
 #[derive(Clone, Debug)]
-pub struct Handle {
+pub(crate) struct Handle {
     snapshot: watch::Receiver<Arc<ContainerRecord>>,
     mailbox: mpsc::Sender<Message>,
     waiters: Arc<Mutex<Vec<Waiter>>>,
@@ -61,12 +62,12 @@ impl WaitHandle {
 
 impl Handle {
     /// The record as it is now.
-    pub fn record(&self) -> Arc<ContainerRecord> {
+    pub(crate) fn record(&self) -> Arc<ContainerRecord> {
         Arc::clone(&self.snapshot.borrow())
     }
 
     /// A receiver that sees every later record.
-    pub fn watch(&self) -> watch::Receiver<Arc<ContainerRecord>> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<ContainerRecord>> {
         self.snapshot.clone()
     }
 
@@ -74,7 +75,7 @@ impl Handle {
     ///
     /// # Errors
     /// The actor's, or 404 where the container was removed meanwhile.
-    pub async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Message) -> Result<T> {
+    pub(crate) async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Message) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let gone = || Error::not_found(format!("No such container: {}", self.record().name));
         self.mailbox
@@ -85,7 +86,7 @@ impl Handle {
     }
 
     /// Registers a wait.
-    pub fn wait(&self, condition: WaitCondition) -> WaitHandle {
+    pub(crate) fn wait(&self, condition: WaitCondition) -> WaitHandle {
         let (answer, receiver) = oneshot::channel();
         let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
         // Read under the lock: an exit that comes now finds the waiter, one that came before is in the record.
@@ -94,7 +95,7 @@ impl Handle {
             && !record.phase.is_alive()
             && record.phase != Phase::Restarting;
         if over {
-            let _ = answer.send(response(&record));
+            drop(answer.send(response(&record)));
         } else {
             waiters.push(Waiter { condition, answer });
         }
@@ -106,7 +107,7 @@ impl Handle {
         for waiter in std::mem::take(&mut *waiters) {
             if fires(waiter.condition) {
                 // A client that went away has no use for the answer.
-                let _ = waiter.answer.send(response(record));
+                drop(waiter.answer.send(response(record)));
             } else {
                 waiters.push(waiter);
             }

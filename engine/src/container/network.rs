@@ -227,10 +227,10 @@ impl Actor {
         match released.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(container = self.record.name, %error, "network left behind")
+                tracing::warn!(container = self.record.name, %error, "network left behind");
             }
             Err(error) => {
-                tracing::warn!(container = self.record.name, %error, "network left behind")
+                tracing::warn!(container = self.record.name, %error, "network left behind");
             }
         }
         drop(attached);

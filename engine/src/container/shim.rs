@@ -178,6 +178,6 @@ async fn listen(shim: Arc<Shim>, mailbox: mpsc::WeakSender<Message>, launch: u64
 async fn send(mailbox: &mpsc::WeakSender<Message>, launch: u64, event: Option<ShimEvent>) {
     if let Some(mailbox) = mailbox.upgrade() {
         // A container that is gone hears nothing more.
-        let _ = mailbox.send(Message::Shim { launch, event }).await;
+        drop(mailbox.send(Message::Shim { launch, event }).await);
     }
 }

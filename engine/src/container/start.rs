@@ -114,7 +114,7 @@ impl Actor {
             self.shim = None;
             self.launch += 1;
             // A shim whose process never ran has nothing to keep.
-            let _ = shim.dismiss();
+            drop(shim.dismiss());
             Failure::Process(error)
         })
     }
@@ -149,7 +149,10 @@ impl Actor {
         let snapshot =
             snapshot.map_err(|error| Error::failed("prepare the root file system", &error))?;
         let run_dir = roots.container_run(&record.id);
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&run_dir);
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&run_dir);
         made.map_err(|error| Error::failed("make the container's run folder", &error))?;
         let host = &record.host;
         Ok(Launch {

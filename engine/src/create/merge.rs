@@ -4,7 +4,7 @@ use bowline_api::{Command, Config, HealthConfig};
 use bowline_image::ImageConfig;
 
 /// Fills what `config` leaves open from `image`.
-pub fn merge(config: &mut Config, image: &ImageConfig) {
+pub(crate) fn merge(config: &mut Config, image: &ImageConfig) {
     command(config, image);
     text(&mut config.user, &image.user);
     text(&mut config.working_dir, &image.working_dir);

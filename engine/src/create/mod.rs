@@ -1,4 +1,4 @@
 //! What a create request asks for, worked out before anything is made.
 
-pub mod merge;
-pub mod mounts;
+pub(crate) mod merge;
+pub(crate) mod mounts;

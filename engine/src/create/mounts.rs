@@ -9,7 +9,7 @@ use crate::record::{MountKind, MountPoint};
 
 /// A mount that cannot be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MountError {
+pub(crate) enum MountError {
     /// Not of the form source:target[:mode].
     #[error("invalid volume specification: '{0}'")]
     Form(String),
@@ -40,7 +40,7 @@ pub enum MountError {
 
 /// What a mount needs before it can be made.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// The mount; a volume's `source` is still empty, an anonymous one's `name` too.
     pub point: MountPoint,
     /// Make a missing bind source as an empty folder.
@@ -75,7 +75,7 @@ impl Wanted {
 ///
 /// # Errors
 /// See [`MountError`].
-pub fn wanted(
+pub(crate) fn wanted(
     config: &Config,
     host: &HostConfig,
     others: &[MountPoint],

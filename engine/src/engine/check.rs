@@ -10,7 +10,7 @@ use crate::record::Phase;
 
 /// What may be there.
 #[derive(Debug, Default)]
-pub struct Expected {
+pub(super) struct Expected {
     containers: BTreeSet<String>,
     running: BTreeSet<String>,
     bridges: BTreeSet<String>,
@@ -20,7 +20,7 @@ pub struct Expected {
 
 impl Expected {
     /// From the records as they are now.
-    pub fn of(engine: &Engine) -> Self {
+    pub(super) fn of(engine: &Engine) -> Self {
         let mut expected = Self::default();
         for record in engine.records() {
             if record.phase.is_alive() || record.phase == Phase::Restarting {
@@ -41,7 +41,7 @@ impl Expected {
 }
 
 /// One sentence a leak.
-pub fn leaks(engine: &Engine, expected: &Expected, ledger: &Ledger) -> Vec<String> {
+pub(super) fn leaks(engine: &Engine, expected: &Expected, ledger: &Ledger) -> Vec<String> {
     let mut leaks = Vec::new();
     let mut name = |kind: &str, what: &str| leaks.push(format!("{kind} {what}"));
     // A container's end of a pair lies in its namespace; the host's end carries our prefix too.

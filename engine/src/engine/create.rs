@@ -23,7 +23,7 @@ use crate::{clock, ids};
 ///
 /// # Errors
 /// 400 in Docker's words.
-pub fn check_name(name: &str) -> Result<()> {
+pub(crate) fn check_name(name: &str) -> Result<()> {
     if bowline_api::ids::is_name(name) {
         return Ok(());
     }
@@ -211,8 +211,10 @@ impl Engine {
         stored.map_err(|error| Error::failed("record the container", &error))?;
         let undo = |error| {
             // The error that counts is the first; what is left of this one is swept at the next start.
-            let _ = self.store().remove(Kind::Container, &record.id);
-            let _ = std::fs::remove_dir_all(self.settings().roots.container(&record.id));
+            drop(self.store().remove(Kind::Container, &record.id));
+            drop(std::fs::remove_dir_all(
+                self.settings().roots.container(&record.id),
+            ));
             error
         };
         let folder = self.settings().roots.container(&record.id);

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// Bytes of the regular files below `folder`; what vanishes meanwhile counts as nothing.
-pub fn size(folder: &Path) -> i64 {
+pub(super) fn size(folder: &Path) -> i64 {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return 0;
     };

@@ -26,7 +26,7 @@ struct Exec {
 
 /// All execs of the engine.
 #[derive(Debug, Default)]
-pub struct Execs {
+pub(crate) struct Execs {
     inner: Mutex<HashMap<String, Exec>>,
 }
 
@@ -39,7 +39,7 @@ impl Execs {
     ///
     /// # Errors
     /// No random numbers.
-    pub fn create(&self, container: &str, create: ExecCreate) -> Result<String> {
+    pub(crate) fn create(&self, container: &str, create: ExecCreate) -> Result<String> {
         let id = ids::fresh().map_err(|error| Error::failed("make an id", &error))?;
         let exec = Exec {
             container: container.into(),
@@ -61,7 +61,7 @@ impl Execs {
     ///
     /// # Errors
     /// 404, or 409 where it was started before.
-    pub fn claim(&self, id: &str) -> Result<(String, ExecCreate)> {
+    pub(crate) fn claim(&self, id: &str) -> Result<(String, ExecCreate)> {
         self.with(|execs| {
             let exec = execs.get_mut(id).ok_or_else(|| no_such(id))?;
             if exec.claimed {
@@ -78,13 +78,13 @@ impl Execs {
     ///
     /// # Errors
     /// 404.
-    pub fn container(&self, id: &str) -> Result<String> {
+    pub(crate) fn container(&self, id: &str) -> Result<String> {
         self.with(|execs| execs.get(id).map(|exec| exec.container.clone()))
             .ok_or_else(|| no_such(id))
     }
 
     /// Notes that it runs.
-    pub fn started(&self, id: &str, pid: i32) {
+    pub(crate) fn started(&self, id: &str, pid: i32) {
         self.with(|execs| {
             if let Some(exec) = execs.get_mut(id).filter(|exec| exec.ended.is_none()) {
                 exec.pid = pid;
@@ -94,7 +94,7 @@ impl Execs {
     }
 
     /// Notes its end; false for one that nobody here created.
-    pub fn ended(&self, id: &str, code: i32) -> bool {
+    pub(crate) fn ended(&self, id: &str, code: i32) -> bool {
         self.with(|execs| {
             let exec = execs.get_mut(id);
             exec.map(|exec| {
@@ -108,7 +108,7 @@ impl Execs {
     }
 
     /// Ends what still ran in a container that ended.
-    pub fn container_ended(&self, container: &str) {
+    pub(crate) fn container_ended(&self, container: &str) {
         let running: Vec<String> = self.with(|execs| {
             let own = execs
                 .iter()
@@ -121,12 +121,12 @@ impl Execs {
     }
 
     /// Forgets a removed container's.
-    pub fn container_gone(&self, container: &str) {
+    pub(crate) fn container_gone(&self, container: &str) {
         self.with(|execs| execs.retain(|_, exec| exec.container != container));
     }
 
     /// Ids of a container's running execs.
-    pub fn running_in(&self, container: &str) -> Vec<String> {
+    pub(crate) fn running_in(&self, container: &str) -> Vec<String> {
         self.with(|execs| {
             let own = execs
                 .iter()
@@ -136,12 +136,12 @@ impl Execs {
     }
 
     /// Whether any runs.
-    pub fn any_running(&self) -> bool {
+    pub(crate) fn any_running(&self) -> bool {
         self.with(|execs| execs.values().any(|exec| exec.running))
     }
 
     /// Waits for its end.
-    pub async fn wait(&self, id: &str) -> i32 {
+    pub(crate) async fn wait(&self, id: &str) -> i32 {
         let Some(mut code) = self.with(|execs| execs.get(id).map(|exec| exec.code.subscribe()))
         else {
             return 255;
@@ -154,7 +154,7 @@ impl Execs {
     ///
     /// # Errors
     /// 404.
-    pub fn inspect(&self, id: &str) -> Result<ExecInspect> {
+    pub(crate) fn inspect(&self, id: &str) -> Result<ExecInspect> {
         self.with(|execs| {
             let exec = execs.get(id).ok_or_else(|| no_such(id))?;
             let create = &exec.create;

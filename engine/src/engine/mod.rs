@@ -2,13 +2,13 @@
 
 mod activity;
 mod check;
-pub mod containers;
-pub mod create;
+pub(crate) mod containers;
+pub(crate) mod create;
 mod disk;
 mod execs;
-pub mod images;
+pub(crate) mod images;
 mod names;
-pub mod networks;
+pub(crate) mod networks;
 mod open;
 mod registry;
 mod system;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use bowline_runtime::Shims;
 use bowline_runtime::cgroup::Hierarchies;
 
-pub use open::OpenError;
+pub(crate) use open::OpenError;
 
 use crate::config::Settings;
 use crate::events::Bus;

@@ -14,7 +14,7 @@ use crate::view::Networks;
 
 /// Everybody who can be found, and the servers that tell.
 #[derive(Debug)]
-pub struct Names {
+pub(crate) struct Names {
     host: Arc<HostServers>,
     inner: Mutex<Inner>,
 }
@@ -54,18 +54,18 @@ impl Names {
     }
 
     /// The machine's own resolver configuration.
-    pub fn host(&self) -> &HostServers {
+    pub(crate) fn host(&self) -> &HostServers {
         &self.host
     }
 
     /// Lets everybody find `record`'s container. Done before its process runs.
-    pub fn announce(&self, record: ContainerRecord, networks: &Networks) {
+    pub(crate) fn announce(&self, record: ContainerRecord, networks: &Networks) {
         self.with(|inner| inner.present.insert(record.id.clone(), Arc::new(record)));
         self.refresh(networks);
     }
 
     /// Nobody finds the container any more, and its own server ends.
-    pub fn withdraw(&self, id: &str, networks: &Networks) {
+    pub(crate) fn withdraw(&self, id: &str, networks: &Networks) {
         let was = self.with(|inner| {
             inner.servers.remove(id);
             inner.present.remove(id)
@@ -76,7 +76,7 @@ impl Names {
     }
 
     /// Takes over newer records of those who are present.
-    pub fn update(&self, records: Vec<Arc<ContainerRecord>>, networks: &Networks) {
+    pub(crate) fn update(&self, records: Vec<Arc<ContainerRecord>>, networks: &Networks) {
         self.with(|inner| {
             for record in records {
                 if let Some(present) = inner.present.get_mut(&record.id) {
@@ -88,7 +88,7 @@ impl Names {
     }
 
     /// Serves the container `id` on sockets of its own namespace. Needs the asynchronous runtime.
-    pub fn serve(&self, id: &str, udp: UdpSocket, tcp: TcpListener, networks: &Networks) {
+    pub(crate) fn serve(&self, id: &str, udp: UdpSocket, tcp: TcpListener, networks: &Networks) {
         let view = Arc::new(ArcSwap::from_pointee(View::default()));
         let server = serve(udp, tcp, Arc::clone(&view), Arc::new(OwnNamespace));
         self.with(|inner| {
@@ -104,7 +104,7 @@ impl Names {
     }
 
     /// Builds every view anew.
-    pub fn refresh(&self, networks: &Networks) {
+    pub(crate) fn refresh(&self, networks: &Networks) {
         self.with(|inner| {
             let tables = tables(inner.present.values());
             for (id, served) in &inner.servers {

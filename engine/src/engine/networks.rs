@@ -21,7 +21,7 @@ use crate::store::Kind;
 use crate::{clock, ids, view};
 
 /// Networks that exist without being made.
-pub const PREDEFINED: [(&str, &str); 3] =
+pub(crate) const PREDEFINED: [(&str, &str); 3] =
     [("bridge", "bridge"), ("host", "host"), ("none", "null")];
 
 const ICC: &str = "com.docker.network.bridge.enable_icc";
@@ -32,7 +32,7 @@ const HOST_BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
 
 /// All networks, and who leases what in them.
 #[derive(Debug, Default)]
-pub struct Networks {
+pub(crate) struct Networks {
     map: RwLock<BTreeMap<String, NetworkRecord>>,
     leases: Mutex<BTreeMap<String, Leases>>,
     /// Ids of networks whose bridge is known to be there.
@@ -50,7 +50,7 @@ struct Leases {
 
 impl Networks {
     /// Those the store knows, with the leases of `containers`.
-    pub fn new(records: Vec<NetworkRecord>, containers: &[ContainerRecord]) -> Self {
+    pub(crate) fn new(records: Vec<NetworkRecord>, containers: &[ContainerRecord]) -> Self {
         let networks = Self::default();
         {
             let mut map = networks.map.write().unwrap_or_else(PoisonError::into_inner);
@@ -76,7 +76,7 @@ impl Networks {
     }
 
     /// A snapshot by name.
-    pub fn all(&self) -> view::Networks {
+    pub(crate) fn all(&self) -> view::Networks {
         self.map
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -87,7 +87,7 @@ impl Networks {
     ///
     /// # Errors
     /// 404; 400 where a prefix fits several.
-    pub fn find(&self, reference: &str) -> Result<NetworkRecord> {
+    pub(crate) fn find(&self, reference: &str) -> Result<NetworkRecord> {
         let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
         let by_id = map.values().find(|network| network.id == reference);
         if let Some(found) = by_id.or_else(|| map.get(reference)) {
@@ -116,7 +116,7 @@ impl Networks {
     ///
     /// # Errors
     /// The subnet is used up, or the address asked for is taken.
-    pub fn lease(&self, network: &NetworkRecord, endpoint: &mut Endpoint) -> Result<()> {
+    pub(crate) fn lease(&self, network: &NetworkRecord, endpoint: &mut Endpoint) -> Result<()> {
         let failed = |error: &dyn std::error::Error| Error::forbidden(error.to_string());
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         let leases = leases.entry(network.id.clone()).or_default();
@@ -167,7 +167,7 @@ impl Networks {
     }
 
     /// Gives an endpoint's addresses back.
-    pub fn release(&self, endpoint: &Endpoint) {
+    pub(crate) fn release(&self, endpoint: &Endpoint) {
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(leases) = leases.get_mut(&endpoint.network) {
             for address in endpoint
@@ -219,7 +219,7 @@ fn space(subnet: &str, range: &str, gateway: Option<IpAddr>) -> Result<Option<Sp
 ///
 /// # Errors
 /// An address or hardware address that cannot be.
-pub fn endpoint(
+pub(crate) fn endpoint(
     network: &NetworkRecord,
     id: String,
     mut settings: EndpointSettings,
@@ -275,7 +275,7 @@ pub fn endpoint(
 }
 
 /// The kernel half of a record; `None` for host and none.
-pub fn bridge(record: &NetworkRecord) -> Option<Bridge> {
+pub(crate) fn bridge(record: &NetworkRecord) -> Option<Bridge> {
     if record.driver != "bridge" {
         return None;
     }
@@ -299,7 +299,7 @@ pub fn bridge(record: &NetworkRecord) -> Option<Bridge> {
 }
 
 /// The address ports are published at where the request names none.
-pub fn host_binding(record: &NetworkRecord) -> Option<IpAddr> {
+pub(crate) fn host_binding(record: &NetworkRecord) -> Option<IpAddr> {
     record
         .options
         .get(HOST_BINDING)

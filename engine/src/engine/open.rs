@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bowline_image::{Proxies, verify_filesystem};
@@ -305,12 +306,15 @@ fn needed(found: &Found, boot_id: &str) -> (Vec<Bridge>, Vec<Publication>) {
     (bridges.collect(), publications.collect())
 }
 
+/// Whether a name has a record.
+type Known<'k> = &'k dyn Fn(&str) -> bool;
+
 /// What has no committed record is nobody's: folders of containers and volumes, pinned namespaces.
 fn sweep(settings: &Settings, found: &Found) {
     let roots = &settings.roots;
     let container = |name: &str| found.containers.iter().any(|record| record.id == name);
     let volume = |name: &str| found.volumes.iter().any(|record| record.name == name);
-    let kinds: [(_, &dyn Fn(&str) -> bool); 3] = [
+    let kinds: [(PathBuf, Known<'_>); 3] = [
         (roots.data().join("containers"), &container),
         (roots.run().join("containers"), &container),
         (roots.data().join("volumes"), &volume),
@@ -336,7 +340,7 @@ fn sweep(settings: &Settings, found: &Found) {
         if !container(&name) {
             // A pin is a mount on a file; a plain file is left of one whose mount went with a reboot.
             let _ = nix::mount::umount2(&pin.path(), nix::mount::MntFlags::MNT_DETACH);
-            let _ = std::fs::remove_file(pin.path());
+            drop(std::fs::remove_file(pin.path()));
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 /// All containers.
 #[derive(Debug, Default)]
-pub struct Registry {
+pub(crate) struct Registry {
     inner: RwLock<Inner>,
 }
 
@@ -24,7 +24,7 @@ impl Registry {
     ///
     /// # Errors
     /// 409 in Docker's words, which clients match.
-    pub fn reserve(&self, name: &str, id: &str) -> Result<()> {
+    pub(crate) fn reserve(&self, name: &str, id: &str) -> Result<()> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(owner) = inner.names.get(name) {
             return Err(Error::conflict(format!(
@@ -36,7 +36,7 @@ impl Registry {
     }
 
     /// Gives a name back.
-    pub fn release(&self, name: &str) {
+    pub(crate) fn release(&self, name: &str) {
         self.inner
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -45,20 +45,20 @@ impl Registry {
     }
 
     /// Adds a container whose name is reserved.
-    pub fn insert(&self, id: &str, handle: Handle) {
+    pub(crate) fn insert(&self, id: &str, handle: Handle) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.handles.insert(id.into(), handle);
     }
 
     /// Forgets a container and its name.
-    pub fn remove(&self, id: &str) {
+    pub(crate) fn remove(&self, id: &str) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.handles.remove(id);
         inner.names.retain(|_, owner| owner != id);
     }
 
     /// All containers, in no order.
-    pub fn all(&self) -> Vec<Handle> {
+    pub(crate) fn all(&self) -> Vec<Handle> {
         self.inner
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -72,7 +72,7 @@ impl Registry {
     ///
     /// # Errors
     /// 404 in Docker's words; 400 where a prefix fits several.
-    pub fn find(&self, reference: &str) -> Result<Handle> {
+    pub(crate) fn find(&self, reference: &str) -> Result<Handle> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let name = reference.strip_prefix('/').unwrap_or(reference);
         let by_name = || inner.names.get(name).and_then(|id| inner.handles.get(id));

@@ -178,7 +178,7 @@ impl Engine {
 }
 
 /// The architecture in Go's words.
-pub fn architecture() -> &'static str {
+pub(super) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -187,7 +187,7 @@ pub fn architecture() -> &'static str {
 }
 
 /// Whether the machine has only the unified hierarchy.
-pub fn is_unified(layout: Layout) -> bool {
+pub(super) fn is_unified(layout: Layout) -> bool {
     layout == Layout::V2
 }
 

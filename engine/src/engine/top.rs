@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// Other options are refused: there is no ps to pass them to.
-pub fn table(pids: &[i32], ps_args: &str) -> Result<Top> {
+pub(super) fn table(pids: &[i32], ps_args: &str) -> Result<Top> {
     match ps_args {
         "" | "-ef" | "ef" => {}
         other => {

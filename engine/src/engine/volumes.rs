@@ -16,13 +16,13 @@ use crate::{clock, ids, view};
 
 /// All volumes by name.
 #[derive(Debug, Default)]
-pub struct Volumes {
+pub(super) struct Volumes {
     map: RwLock<BTreeMap<String, VolumeRecord>>,
 }
 
 impl Volumes {
     /// Those the store knows.
-    pub fn new(records: Vec<VolumeRecord>) -> Self {
+    pub(super) fn new(records: Vec<VolumeRecord>) -> Self {
         let map = records
             .into_iter()
             .map(|record| (record.name.clone(), record))
@@ -33,7 +33,7 @@ impl Volumes {
     }
 
     /// One by name.
-    pub fn get(&self, name: &str) -> Option<VolumeRecord> {
+    pub(super) fn get(&self, name: &str) -> Option<VolumeRecord> {
         self.map
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -42,7 +42,7 @@ impl Volumes {
     }
 
     /// All names.
-    pub fn names(&self) -> std::collections::BTreeSet<String> {
+    pub(super) fn names(&self) -> std::collections::BTreeSet<String> {
         self.map
             .read()
             .unwrap_or_else(PoisonError::into_inner)

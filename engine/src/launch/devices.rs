@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// One device node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
+pub(crate) struct Device {
     /// Path inside.
     pub path: PathBuf,
     /// `c` or `b`.
@@ -24,7 +24,7 @@ pub struct Device {
 
 /// Why a device cannot be given.
 #[derive(Debug, thiserror::Error)]
-pub enum DeviceError {
+pub(crate) enum DeviceError {
     /// The path on the host cannot be examined.
     #[error("error gathering device information while adding custom device \"{}\"", path.display())]
     Examine {
@@ -43,7 +43,7 @@ pub enum DeviceError {
 
 impl Device {
     /// The document's node entry.
-    pub fn node(&self) -> Value {
+    pub(crate) fn node(&self) -> Value {
         json!({
             "path": self.path,
             "type": self.kind.to_string(),
@@ -70,7 +70,7 @@ impl Device {
 ///
 /// # Errors
 /// See [`DeviceError`].
-pub fn resolve(host: &HostConfig) -> Result<Vec<Device>, DeviceError> {
+pub(crate) fn resolve(host: &HostConfig) -> Result<Vec<Device>, DeviceError> {
     let mut found = Vec::new();
     if host.privileged {
         collect(Path::new("/dev"), Path::new("/dev"), "rwm", &mut found)?;
@@ -154,7 +154,7 @@ fn collect(
 }
 
 /// The cgroup's device rules: Docker's defaults, the devices asked for, the rules asked for.
-pub fn rules(host: &HostConfig, devices: &[Device]) -> Vec<Value> {
+pub(crate) fn rules(host: &HostConfig, devices: &[Device]) -> Vec<Value> {
     if host.privileged {
         return vec![json!({ "allow": true, "access": "rwm" })];
     }
@@ -187,7 +187,7 @@ pub fn rules(host: &HostConfig, devices: &[Device]) -> Vec<Value> {
 }
 
 /// `c 1:3 rwm`, numbers or `*`.
-pub fn parse_rule(text: &str) -> Option<Value> {
+pub(crate) fn parse_rule(text: &str) -> Option<Value> {
     let mut fields = text.split_whitespace();
     let (kind, numbers, access) = (fields.next()?, fields.next()?, fields.next()?);
     let (major, minor) = numbers.split_once(':')?;

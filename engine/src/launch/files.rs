@@ -4,7 +4,12 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 /// `/etc/hosts`: loopback, `extra` entries in their order, then the container's own addresses.
-pub fn hosts(hostname: &str, domain: &str, extra: &[(String, IpAddr)], own: &[IpAddr]) -> String {
+pub(crate) fn hosts(
+    hostname: &str,
+    domain: &str,
+    extra: &[(String, IpAddr)],
+    own: &[IpAddr],
+) -> String {
     let mut text = String::from(
         "127.0.0.1\tlocalhost\n\
          ::1\tlocalhost ip6-localhost ip6-loopback\n\
@@ -27,7 +32,7 @@ pub fn hosts(hostname: &str, domain: &str, extra: &[(String, IpAddr)], own: &[Ip
 }
 
 /// `name:address` of `extra_hosts`; `host-gateway` stands for the gateway of the container's own network.
-pub fn extra_host(entry: &str, gateway: Option<IpAddr>) -> Option<(String, IpAddr)> {
+pub(crate) fn extra_host(entry: &str, gateway: Option<IpAddr>) -> Option<(String, IpAddr)> {
     let (name, address) = entry.split_once([':', '='])?;
     let address = address.trim_start_matches('[').trim_end_matches(']');
     let address = match address {

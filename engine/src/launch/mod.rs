@@ -1,13 +1,13 @@
 //! From a container record to what the shim is asked to run.
 
-pub mod devices;
-pub mod files;
-pub mod ports;
+pub(crate) mod devices;
+pub(crate) mod files;
+pub(crate) mod ports;
 mod resources;
-pub mod spec;
+pub(crate) mod spec;
 
 /// Bytes of `10m`, `1g`, `512k` (powers of 1024, as Docker's units have it).
-pub fn size(text: &str) -> Option<u64> {
+pub(crate) fn size(text: &str) -> Option<u64> {
     let text = text.trim().to_lowercase();
     let text = text.trim_end_matches('b').trim_end_matches('i');
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());

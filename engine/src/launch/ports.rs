@@ -15,7 +15,7 @@ use crate::view::Networks;
 ///
 /// # Errors
 /// A port or address that cannot be read.
-pub fn requests(record: &ContainerRecord, networks: &Networks) -> Result<Vec<PortRequest>> {
+pub(crate) fn requests(record: &ContainerRecord, networks: &Networks) -> Result<Vec<PortRequest>> {
     let first = record
         .endpoints
         .keys()
@@ -100,7 +100,7 @@ fn range(text: &str) -> Result<Option<(u16, u16)>> {
 }
 
 /// What the kernel forwards for a container whose record says what is bound: the rule the reservation followed.
-pub fn publications(record: &ContainerRecord) -> Vec<Publication> {
+pub(crate) fn publications(record: &ContainerRecord) -> Vec<Publication> {
     let v4 = record
         .endpoints
         .values()
@@ -132,7 +132,7 @@ pub fn publications(record: &ContainerRecord) -> Vec<Publication> {
 }
 
 /// Reads the name a served socket is kept under: `forward-tcp-10.0.0.2:80-0`.
-pub fn parse_forward(name: &str) -> Option<(ForwardProtocol, SocketAddr)> {
+pub(crate) fn parse_forward(name: &str) -> Option<(ForwardProtocol, SocketAddr)> {
     let rest = name.strip_prefix("forward-")?;
     let (protocol, rest) = rest.split_once('-')?;
     let (target, _) = rest.rsplit_once('-')?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const PERIOD: i64 = 100_000;
 
 /// The `linux.resources` of a container with device `rules`.
-pub fn resources(limits: &HostConfig, rules: &[Value]) -> Value {
+pub(super) fn resources(limits: &HostConfig, rules: &[Value]) -> Value {
     without_nulls(json!({
         "devices": rules,
         "memory": memory(limits),

@@ -15,7 +15,7 @@ use crate::record::{ContainerRecord, MountKind, MountPoint};
 
 /// What the record does not know: where things of this launch lie.
 #[derive(Clone, Debug, Default)]
-pub struct Context {
+pub(crate) struct Context {
     /// `hosts`, `hostname`, `resolv.conf`: host path and path inside, bound read-write as Docker does.
     pub files: Vec<(PathBuf, PathBuf)>,
     /// Device nodes beside Docker's own.
@@ -24,7 +24,7 @@ pub struct Context {
 
 /// Why a record cannot become a document.
 #[derive(Debug, thiserror::Error)]
-pub enum SpecError {
+pub(crate) enum SpecError {
     /// See [`CapError`].
     #[error("invalid capabilities")]
     Capabilities(#[from] CapError),
@@ -43,7 +43,7 @@ pub enum SpecError {
 
 /// What `security_opt` asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Security {
+pub(crate) struct Security {
     /// setuid and file capabilities give nothing.
     pub no_new_privileges: bool,
     /// Text after `seccomp=`: `unconfined` or a profile in JSON.
@@ -57,7 +57,7 @@ impl Security {
     ///
     /// # Errors
     /// An option that would otherwise be ignored is refused.
-    pub fn parse(options: &[String]) -> Result<Self, SpecError> {
+    pub(crate) fn parse(options: &[String]) -> Result<Self, SpecError> {
         let mut security = Self::default();
         for option in options {
             let (key, value) = option.split_once(['=', ':']).unwrap_or((option, ""));
@@ -79,7 +79,7 @@ impl Security {
 ///
 /// # Errors
 /// See [`SpecError`].
-pub fn document(record: &ContainerRecord, context: &Context) -> Result<Spec, SpecError> {
+pub(crate) fn document(record: &ContainerRecord, context: &Context) -> Result<Spec, SpecError> {
     let security = Security::parse(&record.host.security_opt)?;
     let document = json!({
         "ociVersion": "1.2.0",
@@ -94,7 +94,7 @@ pub fn document(record: &ContainerRecord, context: &Context) -> Result<Spec, Spe
 }
 
 /// The command line: entrypoint, then command.
-pub fn arguments(record: &ContainerRecord) -> Vec<String> {
+pub(crate) fn arguments(record: &ContainerRecord) -> Vec<String> {
     let lists = [&record.config.entrypoint, &record.config.cmd];
     lists
         .into_iter()
@@ -120,7 +120,7 @@ fn process(record: &ContainerRecord, security: &Security) -> Result<Value, SpecE
 }
 
 /// PATH, HOSTNAME and TERM as Docker sets them, unless the configuration does.
-pub fn environment(record: &ContainerRecord) -> Vec<String> {
+pub(crate) fn environment(record: &ContainerRecord) -> Vec<String> {
     let mut environment = vec![
         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
         format!("HOSTNAME={}", record.config.hostname),

@@ -9,7 +9,7 @@ use crate::record::{ContainerRecord, Phase};
 use crate::roots::Roots;
 
 /// The whole container.
-pub fn inspect(
+pub(crate) fn inspect(
     record: &ContainerRecord,
     networks: &Networks,
     roots: &Roots,

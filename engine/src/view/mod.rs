@@ -4,9 +4,9 @@ mod inspect;
 mod network;
 mod summary;
 
-pub use inspect::inspect;
-pub use network::{dns_names, network, volume};
-pub use summary::{Query, summary};
+pub(crate) use inspect::inspect;
+pub(crate) use network::{dns_names, network, volume};
+pub(crate) use summary::{Query, summary};
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use bowline_api::{EndpointSettings, MountPoint as ApiMount, PortBinding, PortMap
 use crate::record::{ContainerRecord, MountKind, MountPoint, NetworkRecord};
 
 /// Networks by name, as a view needs them.
-pub type Networks = BTreeMap<String, NetworkRecord>;
+pub(crate) type Networks = BTreeMap<String, NetworkRecord>;
 
 fn mount(point: &MountPoint) -> ApiMount {
     let volume = point.kind == MountKind::Volume;

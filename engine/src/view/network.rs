@@ -17,7 +17,7 @@ fn mac_text(mac: [u8; 6]) -> String {
 }
 
 /// An endpoint; addresses show while the container runs, as Docker shows them.
-pub fn endpoint(
+pub(super) fn endpoint(
     record: &ContainerRecord,
     name: &str,
     endpoint: &Endpoint,
@@ -58,7 +58,7 @@ pub fn endpoint(
 }
 
 /// Names a container answers to on one network: its own, its aliases, its short id, its host name.
-pub fn dns_names(record: &ContainerRecord, endpoint: &Endpoint) -> Vec<String> {
+pub(crate) fn dns_names(record: &ContainerRecord, endpoint: &Endpoint) -> Vec<String> {
     let mut names = vec![record.name.clone()];
     names.extend(endpoint.settings.aliases.iter().flatten().cloned());
     names.push(record.short_id().to_owned());
@@ -69,7 +69,10 @@ pub fn dns_names(record: &ContainerRecord, endpoint: &Endpoint) -> Vec<String> {
 }
 
 /// A network with its running members.
-pub fn network(record: &NetworkRecord, members: &[std::sync::Arc<ContainerRecord>]) -> Network {
+pub(crate) fn network(
+    record: &NetworkRecord,
+    members: &[std::sync::Arc<ContainerRecord>],
+) -> Network {
     let pool = |subnet: &String, gateway: Option<String>, range: &str| IpamPool {
         subnet: subnet.clone(),
         gateway: gateway.unwrap_or_default(),
@@ -125,7 +128,7 @@ pub fn network(record: &NetworkRecord, members: &[std::sync::Arc<ContainerRecord
 }
 
 /// A volume.
-pub fn volume(record: &VolumeRecord, roots: &Roots) -> Volume {
+pub(crate) fn volume(record: &VolumeRecord, roots: &Roots) -> Volume {
     let mut labels = record.labels.clone();
     if record.anonymous {
         labels

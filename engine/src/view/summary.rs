@@ -10,7 +10,7 @@ use crate::launch::spec;
 use crate::record::{ContainerRecord, Phase};
 
 /// One row.
-pub fn summary(record: &ContainerRecord, networks: &Networks) -> ContainerSummary {
+pub(crate) fn summary(record: &ContainerRecord, networks: &Networks) -> ContainerSummary {
     ContainerSummary {
         id: record.id.clone(),
         names: vec![format!("/{}", record.name)],
@@ -58,7 +58,7 @@ fn ports(record: &ContainerRecord) -> Vec<PortSummary> {
 }
 
 /// "Up 2 minutes (healthy)", "Exited (0) 3 seconds ago".
-pub fn status(record: &ContainerRecord) -> String {
+pub(super) fn status(record: &ContainerRecord) -> String {
     let run = &record.run;
     let ago = || clock::human(clock::since(&run.finished_at));
     let up = || clock::human(clock::since(&run.started_at));
@@ -78,7 +78,7 @@ pub fn status(record: &ContainerRecord) -> String {
 
 /// What a listing asks for.
 #[derive(Clone, Debug, Default)]
-pub struct Query<'a> {
+pub(crate) struct Query<'a> {
     /// Stopped ones too.
     pub all: bool,
     /// At most this many, the newest.
@@ -98,7 +98,7 @@ impl Query<'_> {
     ///
     /// # Errors
     /// 400 for a filter that is not known, or a value that cannot be right.
-    pub fn select<'r>(
+    pub(crate) fn select<'r>(
         &self,
         records: &'r [std::sync::Arc<ContainerRecord>],
     ) -> Result<Vec<&'r ContainerRecord>> {

@@ -163,13 +163,14 @@ async fn listen(shim: Arc<Shim>, mailbox: mpsc::WeakSender<Message>, launch: u64
             };
             match shim.next_event() {
                 Ok(Some(event)) => send(&mailbox, launch, Some(event)).await,
-                Ok(None) => break,
+                // Readiness is told once per arrival, so it is given up only when nothing is left.
                 Err(bowline_runtime::Error::Receive(error))
-                    if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => break,
+                    if error.kind() == std::io::ErrorKind::WouldBlock =>
+                {
+                    ready.clear_ready();
+                }
+                Ok(None) | Err(_) => break,
             }
-            // One event was taken; whether more wait the next poll tells.
-            ready.clear_ready();
         }
     }
     send(&mailbox, launch, None).await;

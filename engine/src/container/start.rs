@@ -398,15 +398,26 @@ impl From<Error> for Failure {
 
 /// Docker's status for what the command itself is to blame for is 400; clients turn the words into 126 and 127.
 pub(super) fn start_failure(error: &StartError) -> Error {
+    failure(
+        "failed to create task for container: failed to create shim task",
+        error,
+    )
+}
+
+/// As [`start_failure`], for a command run in a container.
+pub(super) fn exec_failure(error: &StartError) -> Error {
+    failure(
+        "OCI runtime exec failed: exec failed: unable to start container process",
+        error,
+    )
+}
+
+fn failure(what: &str, error: &StartError) -> Error {
     let kind = match error.code {
         126 | 127 => ErrorKind::Invalid,
         _ => ErrorKind::Internal,
     };
-    let message = format!(
-        "failed to create task for container: failed to create shim task: {}",
-        error.message
-    );
-    Error::new(kind, message)
+    Error::new(kind, format!("{what}: {}", error.message))
 }
 
 fn stdio(record: &ContainerRecord) -> StdioPlan {

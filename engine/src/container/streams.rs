@@ -108,7 +108,7 @@ impl Actor {
             }
             Err(error) => {
                 self.engine.execs().ended(&id, error.code);
-                Err(super::start::start_failure(&error))
+                Err(super::start::exec_failure(&error))
             }
         }
     }

@@ -90,10 +90,7 @@ impl Engine {
         check_host(&host_config)?;
         self.resolve_modes(&mut host_config)?;
         if config.hostname.is_empty() {
-            config.hostname = match host_config.network_mode.as_str() {
-                "host" => host_name(),
-                _ => id[..12].to_owned(),
-            };
+            config.hostname = self.default_hostname(id, &host_config)?;
         }
         let asked = networking_config.endpoints_config;
         let endpoints = self.endpoints(&host_config, asked)?;
@@ -118,6 +115,23 @@ impl Engine {
         check_extra_hosts(&record.host)?;
         check_signal(&record)?;
         Ok(record)
+    }
+
+    /// Who shares a network shares the name that goes with it.
+    fn default_hostname(&self, id: &str, host: &HostConfig) -> Result<String> {
+        if let Some(other) = host.network_mode.strip_prefix("container:") {
+            return Ok(self
+                .containers()
+                .find(other)?
+                .record()
+                .config
+                .hostname
+                .clone());
+        }
+        Ok(match host.network_mode.as_str() {
+            "host" => host_name(),
+            _ => id[..12].to_owned(),
+        })
     }
 
     /// Container references in modes become ids, so that a rename changes nothing.

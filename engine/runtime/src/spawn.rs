@@ -1,7 +1,8 @@
 //! Starting shims.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::sync::OnceLock;
 
 use bowline_sys::process::{self, IntoCgroup, Spawn};
@@ -164,6 +165,10 @@ impl Shims {
         fds: &LaunchFds,
         extra: &[OwnedFd],
     ) -> Result<OwnedFd, StartError> {
+        let run_dir = CString::new(launch.run_dir.as_os_str().as_bytes());
+        let run_dir = run_dir.map_err(|error| {
+            StartError::io(StartStep::Shim, "name the shim", &std::io::Error::other(error))
+        })?;
         let join = launch
             .cgroup
             .shims
@@ -179,7 +184,8 @@ impl Shims {
             .collect();
         let spawned = process::spawn(&Spawn {
             exe: self.executable.as_fd(),
-            argv: &[NAME],
+            // Not read by the shim: it tells people, and ledgers, whose shim a process is.
+            argv: &[NAME, &run_dir],
             envp: &[],
             fds: &all,
             cgroup: into_cgroup(join.as_ref()),

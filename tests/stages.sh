@@ -1,13 +1,13 @@
 # Runs the functions stage_NAME of the script that sources this: in order, each with a limit, a log and a time, going on
 # after a failure; ends with a table, the skips, and one line of counts. Sourced, not run.
 #
-# Reads: stages (NAME:SECONDS...), budget (seconds, warned about only), log (a folder).
+# Reads: self (the script's path), stages (NAME:SECONDS...), budget (seconds, warned about only), log (a folder).
 # shellcheck shell=bash disable=SC2154
 
 # A child of its own for each stage, so that a limit ends all of it, and `set -e` holds inside.
 run_stage() {
   local name=$1 limit=$2 code=0
-  timeout --kill-after=20 "$limit" "$0" --stage "$name" >"$log/$name.log" 2>&1 </dev/null &
+  timeout --kill-after=20 "$limit" "$self" --stage "$name" >"$log/$name.log" 2>&1 </dev/null &
   running=$!
   wait "$running" || code=$?
   running=
@@ -44,17 +44,17 @@ show_failure() {
   tail -n 60 "$file"
 }
 
-# Skips whose reason is no line of tests/skips.
+# Skips in these logs whose reason is no line of tests/skips.
 new_skips() {
   local allowed
   allowed=$(grep -vE '^(#|$)' tests/skips || true)
-  cat "$log"/*.log | awk "$reasons" | sort -u | grep -vxFf <(printf '%s\n' "${allowed:-$'\x01'}") || true
+  awk "$reasons" "$@" | sort -u | grep -vxFf <(printf '%s\n' "${allowed:-$'\x01'}") || true
 }
 
 main() {
   local entry name limit started took code verdict begun=$SECONDS
   local passed=0 failed=0 skipped=0 p f s broken=0
-  local -a wanted=("$@") table=()
+  local -a wanted=("$@") table=() logs=()
   case ${1:-} in
     --list) printf '%s\n' "${stages[@]%%:*}"; return ;;
     --stage) "stage_$2"; return ;;
@@ -63,17 +63,17 @@ main() {
     [[ " ${stages[*]} " == *" $name:"* ]] || { echo "no stage \`$name\`; there are: ${stages[*]%%:*}" >&2; return 2; }
   done
   if [[ $EUID -ne 0 ]]; then
-    echo "the tests run containers, which takes root: sudo env \"PATH=\$PATH\" \"HOME=\$HOME\" $0" >&2
+    echo "the tests run containers, which takes root: sudo env \"PATH=\$PATH\" \"HOME=\$HOME\" $self" >&2
     return 2
   fi
   mkdir -p "$log"
-  rm -f "$log"/*.log
   running=
   trap '[[ -z $running ]] || kill "$running"; exit 130' INT TERM
   for entry in "${stages[@]}"; do
     name=${entry%%:*} limit=${entry#*:}
     [[ ${#wanted[@]} -eq 0 || " ${wanted[*]} " == *" $name "* ]] || continue
     printf '%-8s …\n' "$name"
+    logs+=("$log/$name.log")
     started=$SECONDS code=0
     run_stage "$name" "$limit" || code=$?
     took=$((SECONDS - started))
@@ -100,10 +100,10 @@ main() {
   [[ $took -le $budget ]] || echo "that is over the budget of $(seconds_as_time "$budget")"
   if [[ $skipped -gt 0 ]]; then
     printf '\nskipped because:\n'
-    cat "$log"/*.log | awk "$reasons" | sort | uniq -c
+    awk "$reasons" "${logs[@]}" | sort | uniq -c
   fi
   local new
-  new=$(new_skips)
+  new=$(new_skips "${logs[@]}")
   if [[ -n $new ]]; then
     printf '\nnot in tests/skips, so this run fails:\n%s\n' "$new"
     broken=1

@@ -16,6 +16,7 @@ pub(super) struct Expected {
     bridges: BTreeSet<String>,
     volumes: BTreeSet<String>,
     publications: usize,
+    endpoints: usize,
 }
 
 impl Expected {
@@ -25,6 +26,11 @@ impl Expected {
         for record in engine.records() {
             if record.phase.is_alive() || record.phase == Phase::Restarting {
                 expected.running.insert(record.id.clone());
+                let bridged = record
+                    .endpoints
+                    .keys()
+                    .filter(|name| *name != "none" && *name != "host");
+                expected.endpoints += bridged.count();
                 expected.publications += crate::launch::ports::publications(&record).len();
             }
             expected.containers.insert(record.id.clone());
@@ -42,33 +48,64 @@ impl Expected {
 
 /// One sentence a leak.
 pub(super) fn leaks(engine: &Engine, expected: &Expected, ledger: &Ledger) -> Vec<String> {
-    let mut leaks = Vec::new();
-    let mut name = |kind: &str, what: &str| leaks.push(format!("{kind} {what}"));
-    // A container's end of a pair lies in its namespace; the host's end carries our prefix too.
-    let pairs = !expected.running.is_empty();
-    for link in &ledger.links {
-        if !expected.bridges.contains(link) && !pairs {
-            name("network interface", link);
-        }
-    }
-    for pin in ledger
+    let roots = &engine.settings().roots;
+    let mut leaks = links(&engine.settings().interface_prefix, expected, ledger);
+    let pins = ledger
         .netns
         .iter()
-        .filter(|pin| !expected.running.contains(*pin))
-    {
-        name("network namespace", pin);
-    }
+        .filter(|pin| !expected.running.contains(*pin));
+    leaks.extend(pins.map(|pin| format!("network namespace {pin}")));
     if ledger.publications > expected.publications {
-        name(
-            "published port",
-            &format!(
-                "({} more than running containers have)",
-                ledger.publications - expected.publications
-            ),
-        );
+        let more = ledger.publications - expected.publications;
+        leaks.push(format!(
+            "published ports: {more} more than running containers have"
+        ));
     }
-    let roots = &engine.settings().roots;
-    for (kind, folder, known) in [
+    leaks.extend(folders(roots, expected));
+    let groups = cgroups(engine).into_iter().filter(|group| {
+        !["engine", "shims"].contains(&group.as_str()) && !expected.running.contains(group)
+    });
+    leaks.extend(groups.map(|group| format!("cgroup {group}")));
+    let mounts = mounts(roots.data(), roots.run())
+        .into_iter()
+        .filter(|mount| {
+            let pin = Path::new(mount).strip_prefix(roots.netns());
+            !pin.is_ok_and(|pin| expected.running.contains(&*pin.to_string_lossy()))
+        });
+    leaks.extend(mounts.map(|mount| format!("mount {mount}")));
+    let shims = shims(roots.run())
+        .into_iter()
+        .filter(|(_, id)| !expected.containers.contains(id));
+    leaks.extend(shims.map(|(pid, id)| format!("process {pid} (shim of {id})")));
+    leaks
+}
+
+fn links(prefix: &str, expected: &Expected, ledger: &Ledger) -> Vec<String> {
+    // Host's ends of pairs carry a `v` after the prefix; which container one belongs to the kernel does not tell.
+    let pair = format!("{prefix}v");
+    let (pairs, others): (Vec<_>, Vec<_>) = ledger
+        .links
+        .iter()
+        .partition(|link| link.starts_with(&pair));
+    let strangers = others
+        .into_iter()
+        .filter(|link| !expected.bridges.contains(*link));
+    let mut leaks: Vec<String> = strangers
+        .map(|link| format!("network interface {link}"))
+        .collect();
+    if pairs.len() > expected.endpoints {
+        let names: Vec<&str> = pairs.iter().map(|link| link.as_str()).collect();
+        let more = pairs.len() - expected.endpoints;
+        leaks.push(format!(
+            "network interfaces: {more} more than endpoints, among {}",
+            names.join(", ")
+        ));
+    }
+    leaks
+}
+
+fn folders(roots: &crate::roots::Roots, expected: &Expected) -> Vec<String> {
+    let kinds = [
         (
             "container folder",
             roots.data().join("containers"),
@@ -84,34 +121,13 @@ pub(super) fn leaks(engine: &Engine, expected: &Expected, ledger: &Ledger) -> Ve
             roots.data().join("volumes"),
             &expected.volumes,
         ),
-    ] {
-        for entry in entries(&folder)
+    ];
+    let mut leaks = Vec::new();
+    for (kind, folder, known) in kinds {
+        let strangers = entries(&folder)
             .into_iter()
-            .filter(|entry| !known.contains(entry))
-        {
-            name(kind, &folder.join(entry).display().to_string());
-        }
-    }
-    for group in cgroups(engine) {
-        let own = ["engine", "shims"].contains(&group.as_str());
-        if !own && !expected.running.contains(&group) {
-            name("cgroup", &group);
-        }
-    }
-    for mount in mounts(roots.data(), roots.run()) {
-        let pin = Path::new(&mount)
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
-        let explained = mount.starts_with(&*roots.netns().to_string_lossy())
-            && pin.is_some_and(|pin| expected.running.contains(&pin));
-        if !explained {
-            name("mount", &mount);
-        }
-    }
-    for (pid, id) in shims(roots.run()) {
-        if !expected.containers.contains(&id) {
-            name("process", &format!("{pid} (shim of {id})"));
-        }
+            .filter(|entry| !known.contains(entry));
+        leaks.extend(strangers.map(|entry| format!("{kind} {}", folder.join(entry).display())));
     }
     leaks
 }

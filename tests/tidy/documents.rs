@@ -108,6 +108,42 @@ fn the_readme_lists_the_commands_there_are() {
     assert_eq!(listed, commands());
 }
 
+/// The table of keys, place by place: what it calls supported is, and what it calls missing is refused.
+#[test]
+fn the_readme_knows_which_keys_are_supported() {
+    let support = tree::read("compose-specs/support.txt");
+    let keys = |place: &str| -> BTreeSet<&str> {
+        let lines = support
+            .lines()
+            .filter_map(|line| line.strip_prefix(place)?.strip_prefix(": "));
+        lines.flat_map(str::split_whitespace).collect()
+    };
+    let readme = tree::read("README.md");
+    let mut faults = Vec::new();
+    for place in ["project", "service", "deploy"] {
+        let row = readme
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("| {place} |")));
+        let (yes, no) = row
+            .and_then(|row| row.split_once(" | "))
+            .expect("a row of the table");
+        let keys = keys(place);
+        for key in between_backticks(yes)
+            .into_iter()
+            .filter(|key| keys.contains(&*format!("-{key}")))
+        {
+            faults.push(format!("{place}: `{key}` is not supported"));
+        }
+        for key in between_backticks(no)
+            .into_iter()
+            .filter(|key| !keys.contains(&*format!("-{key}")))
+        {
+            faults.push(format!("{place}: `{key}` is not refused"));
+        }
+    }
+    none("the table of keys", &faults);
+}
+
 /// `$ … bowline [OPTIONS] COMMAND` in the blocks of all documents.
 #[test]
 fn documents_call_commands_that_exist() {

@@ -110,6 +110,17 @@ const SLEEPS: &[(&str, usize, &str)] = &[
         "the client that reads slowly is what is tested",
     ),
     (
+        "tests/crash/instants.rs",
+        1,
+        "each round kills at another instant",
+    ),
+    ("tests/crash/load.rs", 1, "a rate of new connections"),
+    (
+        "tests/crash/serving.rs",
+        2,
+        "how long the engine stays dead",
+    ),
+    (
         "engine/src/logs/tests.rs",
         1,
         "a follower has to have seen the half record",

@@ -110,12 +110,18 @@ impl Store {
             let written = scope.spawn(move || write_tar(files, time, writer));
             let staged = layer::stage(&self.0, reader);
             match written.join() {
-                // What went wrong while writing is why reading then failed.
-                Ok(written) => written.and_then(|()| staged.map(|(layer, _)| layer)),
+                // Whoever failed first is the reason of the other: a reader that stopped breaks the writer's pipe, a
+                // writer that stopped leaves the reader half an archive.
+                Ok(Err(written)) if !is_broken_pipe(&written) => Err(written),
+                Ok(_) => staged.map(|(layer, _)| layer),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         })
     }
+}
+
+fn is_broken_pipe(error: &Error) -> bool {
+    matches!(error, Error::File { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn write_tar(files: &[NewFile], time: u64, out: impl Write) -> Result<()> {

@@ -552,6 +552,15 @@ fn a_full_disk_is_told_and_leaves_nothing() {
     );
     let packed = classic(&[("l", &gzip(&archive))], &[Digest::of(&archive)]);
     assert_eq!(load(&store, &packed).unwrap_err().kind(), ErrorKind::Full);
+    let file = NewFile {
+        path: "big".into(),
+        kind: NewFileKind::Contents(noise.into_bytes()),
+        mode: 0o644,
+        owner: (0, 0),
+    };
+    // The reason is the disk, not the pipe that broke because of it.
+    let failed = store.create_from_files(&name("made"), &[file], ImageConfig::default());
+    assert_eq!(failed.unwrap_err().kind(), ErrorKind::Full);
     assert_eq!(remains(&store), [1, 0, 0]);
     assert_eq!(
         store.list().unwrap(),

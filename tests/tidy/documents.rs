@@ -204,6 +204,28 @@ fn the_page_on_settings_is_the_table_in_the_code() {
     assert_eq!(listed, rows);
 }
 
+/// The maps of the house show every room.
+#[test]
+fn every_crate_and_every_folder_of_tests_is_on_a_map() {
+    let mut faults = Vec::new();
+    let map = tree::read("ARCHITECTURE.md");
+    for package in members() {
+        let name = package["name"].as_str().unwrap_or_default();
+        if !map.contains(&format!("/` | `{name}` |")) {
+            faults.push(format!("ARCHITECTURE.md: {name}"));
+        }
+    }
+    let map = tree::read("tests/README.md");
+    for entry in std::fs::read_dir(root().join("tests")).expect("the tests") {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.path().is_dir() && !map.contains(&format!("| `{name}/` |")) {
+            faults.push(format!("tests/README.md: {name}/"));
+        }
+    }
+    none("not on a map", &faults);
+}
+
 #[test]
 fn the_changelog_knows_this_version() {
     let ours = members()

@@ -6,13 +6,15 @@
 use core::ffi::CStr;
 
 use crate::sys::{
-    self, EEXIST, ELOOP, ENAMETOOLONG, ENOENT, Fd, IN_ROOT, NO_MAGICLINKS, O_NEW, O_PATH,
+    self, EEXIST, ELOOP, ENAMETOOLONG, ENOENT, Fd, IN_ROOT, NO_MAGICLINKS, O_PATH,
     O_PATH_DIRECTORY, Result,
 };
 
 /// Symlinks followed by hand, which happens only for the last part of a path and only when it dangles.
 const MOST_LINKS: usize = 8;
 const LONGEST: usize = 4096;
+/// The type of a plain file among the bits of a mode.
+const REGULAR: u32 = 0o100_000;
 
 /// Follows symlinks, but never out of the root and never through `/proc/PID/fd`.
 pub(crate) const FOLLOW: u64 = IN_ROOT | NO_MAGICLINKS;
@@ -111,9 +113,10 @@ pub(crate) fn file(root: Fd, path: &CStr, resolve: u64) -> Result<Fd> {
         let (parents, last) = split(here.to_bytes());
         let parent = directory(root, next.set([parents, b"", b""])?, 0o755, resolve)?;
         let name = link.set([last, b"", b""])?;
-        match sys::openat(parent, name, O_NEW, 0o644) {
+        // Made without opening it: a file open for writing keeps its mount from turning read-only.
+        match sys::mknodat(parent, name, REGULAR | 0o644, 0) {
             Err(EEXIST) => {}
-            other => return other.and_then(|_| sys::openat2(root, here, O_PATH, resolve)),
+            other => return other.and_then(|()| sys::openat2(root, here, O_PATH, resolve)),
         }
         let mut target = [0; LONGEST];
         let length = sys::readlinkat(parent, name, &mut target)?;

@@ -47,8 +47,6 @@ pub(crate) const O_WRITE: u64 = 1 | O_CLOEXEC;
 pub(crate) const O_TERMINAL: u64 = 2 | 0o400 | 0o4000 | O_CLOEXEC | O_NOFOLLOW;
 /// Blocking later, unlike the above, for it becomes a stream of the program's.
 pub(crate) const O_READ_WRITE: u64 = 2 | 0o400 | O_CLOEXEC | O_NOFOLLOW;
-/// A file that is not there yet.
-pub(crate) const O_NEW: u64 = 1 | 0o100 | 0o200 | O_CLOEXEC | O_NOFOLLOW;
 
 pub(crate) const NO_MAGICLINKS: u64 = 2;
 pub(crate) const NO_SYMLINKS: u64 = 4;

@@ -120,8 +120,8 @@ fn collect(
     if kind.is_dir() {
         for entry in std::fs::read_dir(host).map_err(examine)? {
             let name = entry.map_err(examine)?.file_name();
-            // The container has its own pts, shm and mqueue; a node that is no device is passed over.
-            let own = ["pts", "shm", "mqueue", "console", "fd"]
+            // The container has its own terminals, shm and mqueue; a node that is no device is passed over.
+            let own = ["pts", "ptmx", "shm", "mqueue", "console", "fd"]
                 .iter()
                 .any(|skip| name == *skip);
             let path = host.join(&name);

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader};
 use std::os::fd::AsRawFd as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -18,6 +19,9 @@ use crate::ui::{Failure, Outcome, WithContext as _};
 
 /// Environment variables by name, read once at start.
 pub(crate) type Environment = BTreeMap<String, String>;
+
+/// How often an engine may leave, or be killed, between its start and our first word to it.
+const ATTEMPTS: usize = 5;
 
 /// What an engine may know of its starter's environment.
 const PASSED: &[&str] = &["PATH", "HOME", "TZ", "RUST_LOG", "RUST_BACKTRACE"];
@@ -50,29 +54,38 @@ pub(crate) async fn connect(host: Option<&str>, environment: &Environment) -> Ou
     let endpoint = endpoint(host, environment)?;
     let ours = Endpoint::Unix(run_root(environment).join("bowline.sock"));
     let client = Client::new(endpoint.clone());
-    match probe(&endpoint).await {
-        Ok(()) => Ok(client),
-        Err(error) if endpoint == ours && is_absent(&error) => {
-            start(environment).await?;
-            Ok(client)
+    for _attempt in 0..ATTEMPTS {
+        match stay(&endpoint).await {
+            // One that is leaving may have taken the connection, and then never answers: it is as good as gone.
+            Ok(()) if endpoint != ours || client.ping().await.is_ok() => return Ok(client),
+            Ok(()) => {}
+            Err(error) if endpoint == ours && is_absent(&error) => {}
+            Err(error) => return Err(unreachable_engine(&endpoint, &error)),
         }
-        Err(error) => Err(unreachable_engine(&endpoint, &error)),
+        start(environment).await?;
     }
+    Err(Failure::new(format!(
+        "the engine at {endpoint} comes and goes without an answer"
+    )))
 }
 
-/// Connecting is enough: whoever accepts, answers.
-async fn probe(endpoint: &Endpoint) -> io::Result<()> {
-    match endpoint {
-        Endpoint::Unix(path) => drop(tokio::net::UnixStream::connect(path).await?),
-        Endpoint::Tcp(address) => drop(tokio::net::TcpStream::connect(address).await?),
-    }
+/// Opens a connection and holds it until the command ends: an engine that has a client does not leave.
+async fn stay(endpoint: &Endpoint) -> io::Result<()> {
+    let open: Box<dyn Send + Sync> = match endpoint {
+        Endpoint::Unix(path) => Box::new(tokio::net::UnixStream::connect(path).await?),
+        Endpoint::Tcp(address) => Box::new(tokio::net::TcpStream::connect(address).await?),
+    };
+    tokio::spawn(async move {
+        let _open = open;
+        std::future::pending::<()>().await;
+    });
     Ok(())
 }
 
 fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
     )
 }
 
@@ -112,6 +125,7 @@ fn spawn(environment: &Environment) -> Outcome<()> {
         .during("cannot hand a pipe to the engine")?;
     let mut command = Command::new("/proc/self/exe");
     command
+        .arg0("bowline")
         .args(["engine", "--auto", "--ready-fd"])
         .arg(theirs.as_raw_fd().to_string())
         .current_dir("/")

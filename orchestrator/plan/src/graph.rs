@@ -13,6 +13,8 @@ use crate::op::{Node, Op};
 pub struct Plan {
     graph: DiGraph<Node, ()>,
     warnings: Vec<String>,
+    /// What every later node waits for that would otherwise wait for nothing.
+    barrier: Vec<Id>,
 }
 
 /// A node with its place in the plan.
@@ -72,6 +74,11 @@ impl Plan {
         self.warnings.push(warning);
     }
 
+    /// Lets nothing that is added from now on begin before these nodes are done.
+    pub(crate) fn hold_until(&mut self, nodes: impl IntoIterator<Item = Id>) {
+        self.barrier.extend(nodes);
+    }
+
     pub(crate) fn add(
         &mut self,
         after: impl IntoIterator<Item = Id>,
@@ -107,8 +114,15 @@ impl Plan {
 
     fn insert(&mut self, after: impl IntoIterator<Item = Id>, node: Node) -> Id {
         let id = self.graph.add_node(node);
+        let mut free = true;
         for before in after {
             self.graph.update_edge(before, id, ());
+            free = false;
+        }
+        if free {
+            for before in &self.barrier {
+                self.graph.update_edge(*before, id, ());
+            }
         }
         id
     }

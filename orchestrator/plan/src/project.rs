@@ -26,13 +26,7 @@ pub struct Knowledge {
 
 /// What does not make a container another one: how many there are, when they start, where the image
 /// comes from.
-const NO_PART: &[&str] = &[
-    "deploy.replicas",
-    "depends_on",
-    "profiles",
-    "pull_policy",
-    "scale",
-];
+const NO_PART: &[&str] = &["depends_on", "profiles", "pull_policy", "scale"];
 
 /// A project as planning sees it.
 ///
@@ -49,7 +43,7 @@ pub fn desired(project: &model::Project, knowledge: &Knowledge) -> Result<Desire
         desired.services.insert(name.clone(), service);
     }
     for (key, network) in &project.networks {
-        let hashes = hashes(network, &["name"])?;
+        let hashes = hashes(network, network)?;
         let (name, external) = (network.name.clone(), network.external);
         desired.networks.insert(
             key.clone(),
@@ -61,7 +55,10 @@ pub fn desired(project: &model::Project, knowledge: &Knowledge) -> Result<Desire
         );
     }
     for (key, volume) in &project.volumes {
-        let hashes = hashes(volume, &["name"])?;
+        // Compose hashes a volume with its default written out.
+        let mut explicit = volume.clone();
+        explicit.driver.get_or_insert_with(|| "local".into());
+        let hashes = hashes(volume, &explicit)?;
         let (name, external) = (volume.name.clone(), volume.external);
         desired.volumes.insert(
             key.clone(),
@@ -75,9 +72,10 @@ pub fn desired(project: &model::Project, knowledge: &Knowledge) -> Result<Desire
     Ok(desired)
 }
 
-fn hashes<T: Serialize>(value: &T, without: &[&str]) -> Result<Hashes, HashError> {
-    let own = hash::of(value, without, &[])?;
-    let compose = hash::of(value, &[], &[])?;
+/// A name is how an object is found, and no part of what it is.
+fn hashes<T: Serialize>(value: &T, for_compose: &T) -> Result<Hashes, HashError> {
+    let own = hash::of(value, &["name"], &[])?;
+    let compose = hash::compose(for_compose, &[], false)?;
     Ok(Hashes {
         own: Some(own),
         compose: Some(compose),
@@ -190,15 +188,12 @@ fn service_hashes(
     if let Some(deploy) = &mut bare.deploy {
         deploy.replicas = None;
     }
-    if bare
-        .deploy
-        .as_ref()
-        .is_some_and(|deploy| *deploy == model::Deploy::default())
-    {
+    // Taken before an empty section goes, which Compose counts.
+    let compose = hash::compose(&bare, NO_PART, true)?;
+    if bare.deploy == Some(model::Deploy::default()) {
         bare.deploy = None;
     }
     let own = hash::of(&bare, NO_PART, &extra)?;
-    let compose = hash::of(&bare, NO_PART, &[])?;
     Ok(Hashes {
         own: Some(own),
         compose: Some(compose),

@@ -125,7 +125,11 @@ fn a_missing_image_is_pulled_once() {
     assert_eq!(plan.to_string().matches("image:app, pull").count(), 1);
     assert!(
         plan.to_string()
-            .contains("[1,2,3] -> #4 service:db:1, create")
+            .contains("[1] -> #2 network:default, create")
+    );
+    assert!(
+        plan.to_string()
+            .contains("[2,3] -> #4 service:db:1, create")
     );
     desired.services["db"].image.pull = false;
     let refused = up(&desired, &World::default().observed, &Up::default());

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bowline_api::{NetworkConnect, NetworkDisconnect};
-use bowline_client::{Client, RemoveOptions};
+use bowline_client::Client;
 use bowline_compose::model::Project;
 use bowline_plan::{Await, Desired, Node, Op, Plan, Step, Target};
 use futures_util::StreamExt as _;
@@ -13,10 +12,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{Semaphore, watch as flag};
 use tokio::time::Instant;
 
-use super::container::{Replica, replica};
-use super::network::{endpoint, network, volume};
+use super::act::Act;
 use super::watch::Watch;
-use super::{failure, images, last_lines, wait};
+use super::{failure, last_lines, wait};
 use crate::ui::{Failure, Meter, Mode, Outcome, Phase, Subject};
 
 /// Choices that are about the doing, not about what is done.
@@ -143,13 +141,21 @@ impl Execution<'_> {
             _ => acting.await,
         };
         match done {
-            Ok(()) => {
+            Ok(Act::Done) => {
                 self.announce(node, true);
                 Ok(())
             }
+            Ok(Act::Left(why)) => {
+                let subject = subject(&node.op, self.project);
+                self.meter.change(&subject, Phase::Failed, &why);
+                Ok(())
+            }
             Err(error) => {
-                self.meter
-                    .change(&subject(&node.op, self.project), Phase::Failed, "Error");
+                // Pulling shows its own progress, its failure included.
+                if !matches!(node.op, Op::PullImage { .. }) {
+                    let subject = subject(&node.op, self.project);
+                    self.meter.change(&subject, Phase::Failed, "Error");
+                }
                 Err(failure::of(&node.op, self.project, error))
             }
         }
@@ -224,13 +230,8 @@ impl Execution<'_> {
             target.name
         ));
         let seen = self.client.container_inspect(&target.reference).await.ok();
-        let health = seen.and_then(|seen| seen.state.health);
-        match health.and_then(|health| health.log.into_iter().next_back()) {
-            Some(probe) => failure.cause(format!(
-                "its healthcheck last ended with code {}: {}",
-                probe.exit_code,
-                probe.output.trim()
-            )),
+        match seen.as_ref().and_then(wait::last_probe) {
+            Some(probe) => failure.cause(probe),
             None => failure,
         }
     }
@@ -239,185 +240,6 @@ impl Execution<'_> {
         let lines = last_lines(self.client, &target.reference, 10).await;
         let failure = failure.excerpt("last lines of its log:", lines);
         failure.hint(format!("`bowline logs {}` shows all of it", target.service))
-    }
-
-    async fn act(&self, op: &Op) -> Outcome<()> {
-        match op {
-            Op::PullImage { reference } => self.pull(reference).await,
-            Op::CreateNetwork { key } => self.create_network(key).await,
-            Op::RemoveNetwork {
-                id, best_effort, ..
-            } => {
-                let removed = self.client.network_remove(id).await;
-                self.tolerate(op, removed, *best_effort)
-            }
-            Op::CreateVolume { key } => self.create_volume(key).await,
-            Op::RemoveVolume { name, .. } => {
-                let removed = self.client.volume_remove(name, false).await;
-                self.tolerate(op, removed, true)
-            }
-            Op::Disconnect { target, network } => {
-                let container = target.reference.clone();
-                let body = NetworkDisconnect {
-                    container,
-                    force: true,
-                };
-                Ok(self.client.network_disconnect(network, &body).await?)
-            }
-            Op::Connect { target, key } => self.reconnect(target, key).await,
-            Op::Create { .. } => self.create(op).await,
-            Op::Rename { target } => {
-                let from = &target.reference;
-                Ok(self.client.container_rename(from, &target.name).await?)
-            }
-            Op::Start { target } => {
-                self.client.container_start(&target.reference).await?;
-                Ok(())
-            }
-            Op::Stop { target } => {
-                let (id, timeout) = (&target.reference, self.options.stop_timeout);
-                let stopped = self.client.container_stop(id, None, timeout).await;
-                self.tolerate(op, stopped.map(drop), false)
-            }
-            Op::Restart { target } => {
-                let (id, timeout) = (&target.reference, self.options.stop_timeout);
-                Ok(self.client.container_restart(id, None, timeout).await?)
-            }
-            Op::Kill { target, signal } => {
-                let killed = self
-                    .client
-                    .container_kill(&target.reference, Some(signal))
-                    .await;
-                self.tolerate(op, killed, false)
-            }
-            Op::Unpause { target } => Ok(self.client.container_unpause(&target.reference).await?),
-            Op::Remove { target, volumes } => {
-                let options = RemoveOptions {
-                    force: false,
-                    volumes: *volumes,
-                };
-                let removed = self
-                    .client
-                    .container_remove(&target.reference, options)
-                    .await;
-                self.tolerate(op, removed, false)
-            }
-            Op::Wait { .. } => Ok(()),
-        }
-    }
-
-    /// What is gone already need not be ended or removed. What others still use is left with a word,
-    /// where the plan allows that.
-    fn tolerate(
-        &self,
-        op: &Op,
-        done: bowline_client::Result<()>,
-        best_effort: bool,
-    ) -> Outcome<()> {
-        match done {
-            Err(error) if error.is_not_found() => Ok(()),
-            Err(bowline_client::Error::Api {
-                status: 403 | 409,
-                message,
-            }) if best_effort => {
-                let subject = subject(op, self.project);
-                let word = format!("Still in use: {message}");
-                self.meter.change(&subject, Phase::Failed, &word);
-                Ok(())
-            }
-            done => Ok(done?),
-        }
-    }
-
-    async fn pull(&self, reference: &str) -> Outcome<()> {
-        let services = self
-            .project
-            .into_iter()
-            .flat_map(|project| project.services.values());
-        let mut users = services.filter(|service| service.image == reference);
-        let platform = users.next().and_then(|service| service.platform.as_deref());
-        images::pull_image(self.client, reference, platform, self.meter).await
-    }
-
-    fn project(&self) -> Outcome<&Project> {
-        self.project
-            .ok_or_else(|| Failure::new("there is no Compose file to create this from"))
-    }
-
-    async fn create_network(&self, key: &str) -> Outcome<()> {
-        let project = self.project()?;
-        if let Some(wish) = project.networks.get(key) {
-            let hashes = &self.desired.networks[key].hashes;
-            let body = network(&project.name, key, wish, hashes);
-            self.client.network_create(&body).await?;
-        }
-        Ok(())
-    }
-
-    async fn create_volume(&self, key: &str) -> Outcome<()> {
-        let project = self.project()?;
-        if let Some(wish) = project.volumes.get(key) {
-            let hashes = &self.desired.volumes[key].hashes;
-            let body = volume(&project.name, key, wish, hashes);
-            self.client.volume_create(&body).await?;
-        }
-        Ok(())
-    }
-
-    async fn reconnect(&self, target: &Target, key: &str) -> Outcome<()> {
-        let project = self.project()?;
-        let wish = project
-            .service(&target.service)
-            .and_then(|s| s.networks.get(key));
-        let names = [target.name.as_str(), target.service.as_str()];
-        let settings = endpoint(wish.and_then(Option::as_ref), &names, &[]);
-        let container = target.reference.clone();
-        let body = NetworkConnect {
-            container,
-            endpoint_config: Some(settings),
-        };
-        let name = project
-            .networks
-            .get(key)
-            .map_or(key, |network| network.name.as_str());
-        Ok(self.client.network_connect(name, &body).await?)
-    }
-
-    async fn create(&self, op: &Op) -> Outcome<()> {
-        let Op::Create {
-            target,
-            replaces,
-            inherit,
-            joins,
-        } = op
-        else {
-            return Ok(());
-        };
-        let project = self.project()?;
-        let service = project
-            .service(&target.service)
-            .ok_or_else(|| Failure::new(format!("no such service: `{}`", target.service)))?;
-        let wish = &self.desired.services[&target.service];
-        let image = match &wish.image.local {
-            Some(id) => id.clone(),
-            None => self.client.image_inspect(&service.image).await?.id,
-        };
-        let body = replica(&Replica {
-            project,
-            service,
-            hashes: &wish.hashes,
-            depends_on: &wish.depends_on,
-            target,
-            replaces: replaces.as_deref(),
-            inherit,
-            joins,
-            image: &image,
-        })?;
-        let platform = service.platform.as_deref();
-        self.client
-            .container_create(Some(&target.reference), platform, &body)
-            .await?;
-        Ok(())
     }
 }
 

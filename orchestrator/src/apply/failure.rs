@@ -63,7 +63,7 @@ fn hint(op: &Op, project: &Project, words: &str) -> Option<String> {
         Some("ports") if words.contains("port") => {
             format!("change the left side of `ports:` at {place}, or stop what holds the port")
         }
-        _ => format!("the wish is written at {place}"),
+        _ => format!("see {place}"),
     })
 }
 

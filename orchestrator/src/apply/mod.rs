@@ -1,5 +1,6 @@
 //! Doing what a plan says. Nothing here decides: every choice was made when the plan was.
 
+mod act;
 mod container;
 mod execute;
 mod failure;

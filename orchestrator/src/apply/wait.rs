@@ -109,20 +109,21 @@ pub(super) async fn until(
 
 fn failed(target: &Target, how: &str, seen: &ContainerInspect) -> Failure {
     let failure = Failure::new(format!("container `{}` {how}", target.name));
-    match seen
-        .state
-        .health
-        .as_ref()
-        .and_then(|health| health.log.last())
-    {
-        Some(probe) if how == "is unhealthy" => failure.cause(format!(
-            "its healthcheck last ended with code {}: {}",
-            probe.exit_code,
-            probe.output.trim()
-        )),
+    match last_probe(seen) {
+        Some(probe) if how == "is unhealthy" => failure.cause(probe),
         _ if !seen.state.error.is_empty() => failure.cause(seen.state.error.clone()),
         _ => failure,
     }
+}
+
+/// What the healthcheck said last.
+pub(super) fn last_probe(seen: &ContainerInspect) -> Option<String> {
+    let probe = seen.state.health.as_ref()?.log.last()?;
+    let ended = format!("its healthcheck last ended with code {}", probe.exit_code);
+    Some(match probe.output.trim() {
+        "" => ended,
+        output => format!("{ended}: {output}"),
+    })
 }
 
 #[cfg(test)]

@@ -89,7 +89,11 @@ impl Attached<'_> {
             let ended = follower.next().await;
             self.remark(&mut follower, &ended).await;
         }
-        Ok(if forced { 130 } else { code })
+        match self.up.exit_code_from() {
+            _ if forced => Ok(130),
+            Some(service) if code != 130 => Ok(self.code_of(service).await.unwrap_or(code)),
+            _ => Ok(code),
+        }
     }
 
     /// The containers to show, also those that have ended since `up` began.
@@ -153,6 +157,22 @@ impl Attached<'_> {
             }
         }
         End::All(code)
+    }
+
+    /// The exit code of a service's first container.
+    async fn code_of(&self, service: &str) -> Option<u8> {
+        let (client, project) = (&self.prepared.client, &self.prepared.scope.name);
+        let found = containers::list(client, project, true, &[service.to_owned()])
+            .await
+            .ok()?;
+        let first = found.iter().find(|container| !container.is_one_off())?;
+        let code = client
+            .container_inspect(&first.id)
+            .await
+            .ok()?
+            .state
+            .exit_code;
+        Some(u8::try_from(code & 0xff).unwrap_or(1))
     }
 
     /// Says how a container ended; follows it again if it came back meanwhile.

@@ -130,7 +130,7 @@ impl Logs {
             color: context.ui.color_out && !self.no_color,
         };
         let mut printer = Printer::new(shape, sources.iter().map(|source| &*source.prefix));
-        let cursors = history(&session.client, &sources, span, &mut printer).await?;
+        let cursors = history(&session.client, &sources, span, self.follow, &mut printer).await?;
         let Some(watch) = watch.filter(|_| span.until.is_none()) else {
             return Ok(());
         };

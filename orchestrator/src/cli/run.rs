@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Read as _};
 
 use bowline_api::{ContainerCreate, WaitCondition};
-use bowline_client::{AttachOptions, Client};
+use bowline_client::{AttachOptions, Client, RemoveOptions};
 use bowline_compose::model::{NetworkMode, Port, Protocol};
 use clap::Args;
 
@@ -124,7 +124,7 @@ impl Run {
             .during(format!("cannot create container `{name}`"))?
             .id;
         if self.detach {
-            client.container_start(&id).await.map_err(refused)?;
+            self.start(client, &id).await?;
             context.ui.line(&id);
             return Ok(0);
         }
@@ -254,7 +254,7 @@ impl Run {
             false => WaitCondition::NextExit,
         };
         let waiting = client.container_wait(id, condition).await?;
-        client.container_start(id).await.map_err(refused)?;
+        self.start(client, id).await?;
         let resize = tty.then(|| Resize::Container(id.to_owned()));
         let mut joined = Box::pin(join(client, stream, true, resize));
         loop {
@@ -276,6 +276,21 @@ impl Run {
             Err(_) => self.late_code(client, id).await?,
         };
         Ok(u8::try_from(code & 0xff).unwrap_or(1))
+    }
+
+    /// A container that could not be started has no end at which it would be removed.
+    async fn start(&self, client: &Client, id: &str) -> Outcome<()> {
+        let Err(error) = client.container_start(id).await else {
+            return Ok(());
+        };
+        if self.rm {
+            let options = RemoveOptions {
+                force: true,
+                volumes: true,
+            };
+            let _left = client.container_remove(id, options).await;
+        }
+        Err(refused(error))
     }
 
     async fn late_code(&self, client: &Client, id: &str) -> Outcome<i64> {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bowline_client::Client;
-use bowline_compose::model::{Project, PullPolicy};
+use bowline_client::{Client, Endpoint};
+use bowline_compose::model::{MountKind, Project, PullPolicy};
 use bowline_plan as planning;
 use bowline_plan::Plan;
 use clap::{Args, ValueEnum};
@@ -189,6 +189,9 @@ pub(super) async fn prepare(
         true => making.services.iter().cloned().collect(),
         false => named(&project, &making.services),
     };
+    if matches!(client.endpoint(), Endpoint::Unix(_)) {
+        check_sources(&project, &services)?;
+    }
     if !context.globals.dry_run {
         freshen(context, &client, &project, &services, making).await?;
     }
@@ -263,6 +266,55 @@ pub(super) fn named(project: &Project, services: &[String]) -> BTreeSet<String> 
         }
     }
     found
+}
+
+/// Host paths that must be there already. The engine would say so, too, but only after other things
+/// were made.
+fn check_sources(project: &Project, services: &BTreeSet<String>) -> Outcome<()> {
+    let missing = |path: &str| !std::path::Path::new(path).exists();
+    for (name, service) in services
+        .iter()
+        .filter_map(|name| project.services.get_key_value(name))
+    {
+        for (index, mount) in service.volumes.iter().enumerate() {
+            let source = mount.source.as_deref().unwrap_or_default();
+            if mount.kind == MountKind::Bind && !mount.creates_host_path() && missing(source) {
+                let what = format!("service `{name}` mounts `{source}`, which does not exist");
+                return Err(
+                    at(project, &format!("services/{name}/volumes/{index}"), what)
+                        .hint("create it, or leave out `create_host_path: false`"),
+                );
+            }
+        }
+        let configs = service
+            .configs
+            .iter()
+            .map(|used| ("configs", &project.configs, used));
+        let secrets = service
+            .secrets
+            .iter()
+            .map(|used| ("secrets", &project.secrets, used));
+        for (kind, objects, used) in configs.chain(secrets) {
+            let object = objects.get(&used.source);
+            let Some(path) = object.and_then(|object| object.file.as_deref()) else {
+                continue;
+            };
+            if missing(path) {
+                let key = &used.source;
+                let what = format!("the file of {kind} `{key}`, `{path}`, does not exist");
+                return Err(at(project, &format!("{kind}/{key}/file"), what));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A failure that begins with the place in the file.
+fn at(project: &Project, path: &str, what: String) -> Failure {
+    match project.location(path) {
+        Some(place) => Failure::new(format!("{place}: {what}")),
+        None => Failure::new(what),
+    }
 }
 
 /// Pulls images that are wanted anew although they may be here.

@@ -244,7 +244,9 @@ impl Reader {
             return false;
         };
         let mut splitter = Splitter::default();
-        while let Some(Ok(chunk)) = stream.next().await {
+        while let Some(chunk) = stream.next().await {
+            // Cut off: what is missing comes with the next read.
+            let Ok(chunk) = chunk else { return follow };
             if !self.tell(splitter.push(&chunk)).await {
                 return true;
             }

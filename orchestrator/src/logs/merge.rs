@@ -10,14 +10,17 @@ use futures_util::StreamExt as _;
 use super::{Cursor, Line, Printer, Source, Span, Splitter};
 use crate::ui::{Outcome, WithContext as _};
 
-/// Prints what the logs hold now; returns where each one stands then.
+/// Prints what the logs hold now; returns where each one stands then. An engine that goes away meanwhile is an error,
+/// unless the logs are followed afterwards.
 pub(crate) async fn history(
     client: &Client,
     sources: &[Source],
     span: &Span,
+    following: bool,
     printer: &mut Printer,
 ) -> Outcome<Vec<Cursor>> {
     let mut heads = Vec::new();
+    let bears = |error: &bowline_client::Error| following && error.is_gone();
     for source in sources {
         let options = LogsOptions {
             timestamps: true,
@@ -26,13 +29,15 @@ pub(crate) async fn history(
             until: span.until.clone(),
             ..LogsOptions::default()
         };
-        let stream = client.container_logs(&source.id, &options).await;
-        let stream = stream.during(format!("cannot read the log of `{}`", source.prefix))?;
+        let stream = match client.container_logs(&source.id, &options).await {
+            Err(error) if bears(&error) => None,
+            stream => Some(stream.during(format!("cannot read the log of `{}`", source.prefix))?),
+        };
         heads.push(Head {
             stream,
             splitter: Splitter::default(),
             lines: VecDeque::new(),
-            ended: false,
+            following,
         });
     }
     let mut cursors = vec![Cursor::default(); sources.len()];
@@ -54,20 +59,23 @@ pub(crate) async fn history(
 }
 
 struct Head {
-    stream: LogStream,
+    /// None once it has ended.
+    stream: Option<LogStream>,
     splitter: Splitter,
     lines: VecDeque<Line>,
-    ended: bool,
+    following: bool,
 }
 
 impl Head {
     /// The time of the next line, which is read if need be.
     async fn peek(&mut self) -> Outcome<Option<Arc<str>>> {
-        while self.lines.is_empty() && !self.ended {
-            match self.stream.next().await {
+        while let (true, Some(stream)) = (self.lines.is_empty(), &mut self.stream) {
+            match stream.next().await {
+                // Whoever goes on following takes the log up where it was cut.
+                Some(Err(error)) if self.following && error.is_gone() => self.stream = None,
                 Some(chunk) => self.lines.extend(self.splitter.push(&chunk?)),
                 None => {
-                    self.ended = true;
+                    self.stream = None;
                     self.lines.extend(self.splitter.finish());
                 }
             }

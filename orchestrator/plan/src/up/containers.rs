@@ -65,7 +65,6 @@ fn target(service: &str, slot: &Slot<'_>, reference: String) -> Target {
 /// What a container of this service needs before it can be made.
 fn prerequisites(builder: &Builder<'_>, name: &str) -> Vec<Id> {
     let service = builder.service(name);
-    let image = builder.images.get(service.image.reference.as_str());
     let networks = service
         .networks
         .iter()
@@ -81,13 +80,7 @@ fn prerequisites(builder: &Builder<'_>, name: &str) -> Vec<Id> {
     let parents = parents
         .flatten()
         .filter_map(|slot| builder.made.get(&slot.name));
-    image
-        .into_iter()
-        .chain(networks)
-        .chain(volumes)
-        .chain(parents)
-        .copied()
-        .collect()
+    networks.chain(volumes).chain(parents).copied().collect()
 }
 
 fn create<'a>(builder: &mut Builder<'a>, service: &'a str, slot: &Slot<'a>, cause: &str) {

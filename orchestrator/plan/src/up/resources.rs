@@ -9,7 +9,8 @@ use crate::op::Op;
 use super::verdict::Verdict;
 use super::{Builder, existing};
 
-/// One pull for each image that is missing and that some new container needs.
+/// One pull for each image that is missing and that some new container needs. Nothing else begins
+/// before all are here: an image that cannot be had leaves everything as it was.
 pub(super) fn images(builder: &mut Builder<'_>) -> Result<()> {
     for service in builder.order.clone() {
         let image = &builder.service(service).image;
@@ -32,6 +33,8 @@ pub(super) fn images(builder: &mut Builder<'_>) -> Result<()> {
             .add([], Op::PullImage { reference }, "not here yet");
         builder.images.insert(&image.reference, id);
     }
+    let pulls: Vec<Id> = builder.images.values().copied().collect();
+    builder.plan.hold_until(pulls);
     Ok(())
 }
 

@@ -2,19 +2,20 @@
 
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::wait::eventually;
+
 /// Nothing a story runs takes longer on two busy cores.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// A finished command.
 #[derive(Debug)]
-#[must_use = "check what it said or how it ended"]
 pub struct Ran {
     line: String,
     /// Exit code; 128 plus the number for a signal.
@@ -30,20 +31,39 @@ pub struct Ran {
 pub struct Running {
     line: String,
     child: Child,
-    out: JoinHandle<String>,
-    err: JoinHandle<String>,
+    out: Stream,
+    err: Stream,
+}
+
+/// One stream of a command, read as it comes.
+#[derive(Debug)]
+struct Stream {
+    read: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
 }
 
 impl Running {
     /// Starts `command` with its output collected.
     pub fn start(mut command: Command) -> Self {
         let line = format!("{command:?}");
-        let line = line.rsplit_once("bowline\"").map_or(line.clone(), |(_, rest)| format!("bowline{rest}"));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
-        let out = collect(child.stdout.take());
-        let err = collect(child.stderr.take());
-        Self { line, child, out, err }
+        let line = line
+            .rsplit_once("bowline\"")
+            .map_or(line.clone(), |(_, rest)| format!("bowline{rest}"));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{line}: {error}"));
+        let out = Stream::collect(child.stdout.take());
+        let err = Stream::collect(child.stderr.take());
+        Self {
+            line,
+            child,
+            out,
+            err,
+        }
     }
 
     /// Sends a signal.
@@ -52,9 +72,28 @@ impl Running {
         kill(pid, signal).unwrap_or_else(|error| panic!("{}: {error}", self.line));
     }
 
+    /// Waits until standard output contains `words`.
+    #[track_caller]
+    pub fn shows(&self, words: &str) {
+        eventually(Duration::from_secs(30), || {
+            let text = self.out.so_far();
+            if text.contains(words) {
+                Ok(())
+            } else {
+                Err(format!("{}: no `{words}` in {text:?}", self.line))
+            }
+        });
+    }
+
     /// Waits for the end.
+    #[must_use = "check how it ended"]
     pub fn wait(self) -> Ran {
-        let Self { line, mut child, out, err } = self;
+        let Self {
+            line,
+            mut child,
+            out,
+            err,
+        } = self;
         let pid = Pid::from_raw(child.id().cast_signed());
         let (done, finished) = mpsc::channel();
         let waiter = thread::spawn(move || {
@@ -72,24 +111,45 @@ impl Running {
         let signal = std::os::unix::process::ExitStatusExt::signal(&status);
         let ran = Ran {
             line,
-            code: status.code().or(signal.map(|signal| 128 + signal)).unwrap_or(-1),
-            out: out.join().expect("the reading thread"),
-            err: err.join().expect("the reading thread"),
+            code: status
+                .code()
+                .or(signal.map(|signal| 128 + signal))
+                .unwrap_or(-1),
+            out: out.whole(),
+            err: err.whole(),
         };
         assert!(!late, "took longer than {LIMIT:?}: {ran}");
         ran
     }
 }
 
-fn collect(stream: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut stream) = stream {
+impl Stream {
+    fn collect(source: Option<impl Read + Send + 'static>) -> Self {
+        let read = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&read);
+        let reader = thread::spawn(move || {
+            let Some(mut source) = source else { return };
+            let mut piece = [0; 4096];
             // What was read before an error still tells the story.
-            let _ = stream.read_to_end(&mut bytes);
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+            while let Ok(length @ 1..) = source.read(&mut piece) {
+                kept.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .extend(&piece[..length]);
+            }
+        });
+        Self { read, reader }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.read.lock().unwrap_or_else(PoisonError::into_inner))
+            .into_owned()
+    }
+
+    fn whole(self) -> String {
+        self.reader.join().expect("the reading thread");
+        String::from_utf8_lossy(&self.read.lock().unwrap_or_else(PoisonError::into_inner))
+            .into_owned()
+    }
 }
 
 impl Ran {
@@ -110,14 +170,20 @@ impl Ran {
     /// Both streams together must contain `words`.
     #[track_caller]
     pub fn says(self, words: &str) -> Self {
-        assert!(self.out.contains(words) || self.err.contains(words), "does not say `{words}`: {self}");
+        assert!(
+            self.out.contains(words) || self.err.contains(words),
+            "does not say `{words}`: {self}"
+        );
         self
     }
 
     /// Neither stream may contain `words`.
     #[track_caller]
     pub fn never_says(self, words: &str) -> Self {
-        assert!(!self.out.contains(words) && !self.err.contains(words), "says `{words}`: {self}");
+        assert!(
+            !self.out.contains(words) && !self.err.contains(words),
+            "says `{words}`: {self}"
+        );
         self
     }
 

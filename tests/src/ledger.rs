@@ -40,38 +40,64 @@ impl Ledger {
     /// # Errors
     /// What is left.
     pub fn empty(&self) -> Result<(), Vec<&str>> {
-        if self.0.is_empty() { Ok(()) } else { Err(self.0.iter().map(String::as_str).collect()) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(self.0.iter().map(String::as_str).collect())
+        }
     }
 }
 
 fn mounts(names: &Names) -> Vec<String> {
     let text = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
     let points = text.lines().filter_map(|line| line.split(' ').nth(4));
-    let ours = points.filter(|point| names.roots.iter().any(|root| Path::new(point).starts_with(root)));
+    let ours = points.filter(|point| {
+        names
+            .roots
+            .iter()
+            .any(|root| Path::new(point).starts_with(root))
+    });
     ours.map(|point| format!("mount {point}")).collect()
 }
 
 fn links(names: &Names) -> Vec<String> {
     let entries = fs::read_dir("/sys/class/net").expect("/sys/class/net");
-    let found = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    found.filter(|name| name.starts_with(&names.prefix)).map(|name| format!("link {name}")).collect()
+    let found = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned());
+    found
+        .filter(|name| name.starts_with(&names.prefix))
+        .map(|name| format!("link {name}"))
+        .collect()
 }
 
 /// By the nft program: a reader that shares nothing with ours.
 fn tables(names: &Names) -> Vec<String> {
-    let listed = Command::new("nft").args(["list", "tables"]).output().expect("nft, of the package nftables");
+    let listed = Command::new("nft")
+        .args(["list", "tables"])
+        .output()
+        .expect("nft, of the package nftables");
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
-    let ours = text.lines().filter(|line| line.split(' ').any(|word| word == names.table));
+    let ours = text
+        .lines()
+        .filter(|line| line.split(' ').any(|word| word == names.table));
     ours.map(|line| format!("nft {line}")).collect()
 }
 
 fn cgroups(names: &Names) -> Vec<String> {
     let text = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+    let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     for line in text.lines() {
-        let Some((before, after)) = line.split_once(" - ") else { continue };
-        let Some(point) = before.split(' ').nth(4).filter(|_| after.starts_with("cgroup")) else { continue };
-        let folder = Path::new(point).join(names.cgroup.trim_start_matches('/'));
+        let Some((before, after)) = line.split_once(" - ") else {
+            continue;
+        };
+        let fields: Vec<&str> = before.split(' ').collect();
+        // One hierarchy may be mounted at several places; the device number says that it is one.
+        if !after.starts_with("cgroup") || !seen.insert(fields[2]) {
+            continue;
+        }
+        let folder = Path::new(fields[4]).join(names.cgroup.trim_start_matches('/'));
         if folder.exists() {
             found.push(format!("cgroup {}", folder.display()));
             let below = fs::read_dir(&folder).into_iter().flatten().flatten();
@@ -87,7 +113,9 @@ fn processes(names: &Names) -> Vec<String> {
     let run = names.roots[1].to_string_lossy().into_owned();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("/proc").flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
+            continue;
+        };
         if pid == std::process::id() {
             continue;
         }
@@ -106,7 +134,12 @@ fn processes(names: &Names) -> Vec<String> {
 /// Folders of containers and volumes, pins, sockets; the store itself and images are state, not leaks.
 fn files(names: &Names) -> Vec<String> {
     let [data, run] = &names.roots;
-    let folders = [data.join("containers"), data.join("volumes"), run.join("containers"), run.join("netns")];
+    let folders = [
+        data.join("containers"),
+        data.join("volumes"),
+        run.join("containers"),
+        run.join("netns"),
+    ];
     let mut found = Vec::new();
     for folder in folders {
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();

@@ -4,11 +4,13 @@
 mod command;
 mod ledger;
 mod net;
+mod pty;
 mod wait;
 mod world;
 
 pub use command::{Ran, Running};
 pub use ledger::{Ledger, Names};
-pub use net::{get, page};
+pub use net::{ask, free_port, free_ports, get, page, udp};
+pub use pty::Terminal;
 pub use wait::eventually;
 pub use world::{Folder, World, binary, example};

@@ -14,7 +14,10 @@ pub fn eventually<T, E: Debug>(limit: Duration, mut look: impl FnMut() -> Result
     loop {
         match look() {
             Ok(value) => return value,
-            Err(last) => assert!(Instant::now() < end, "not within {limit:?}; last seen: {last:?}"),
+            Err(last) => assert!(
+                Instant::now() < end,
+                "not within {limit:?}; last seen: {last:?}"
+            ),
         }
         // A pause between looks, so that looking does not take the processor from what is waited for.
         let _ = pause.recv_timeout(Duration::from_millis(20));

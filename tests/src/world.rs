@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::command::{Ran, Running};
 use crate::ledger::{Ledger, Names};
+use crate::net::ask;
 use crate::wait::eventually;
 
 /// The binary under test: `BOWLINE_BIN`, or the release build of this checkout.
@@ -18,12 +19,16 @@ pub fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("BOWLINE_BIN") {
         return path.into();
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from);
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| checkout().join("target"), PathBuf::from);
     target.join("x86_64-unknown-linux-gnu/release/bowline")
 }
 
 fn checkout() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the checkout").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the checkout")
+        .to_owned()
 }
 
 /// A folder of `examples/`.
@@ -37,6 +42,7 @@ pub struct World {
     folder: TempDir,
     names: Names,
     variables: Vec<(String, String)>,
+    ended: bool,
 }
 
 /// A project's folder in a world.
@@ -59,15 +65,27 @@ impl World {
         let folder = TempDir::with_prefix("bowline-story-").expect("a folder");
         let roots = [folder.path().join("data"), folder.path().join("run")];
         let mut world = Self {
-            names: Names { roots, table: String::new(), prefix: String::new(), cgroup: String::new() },
-            variables: variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            names: Names {
+                roots,
+                table: String::new(),
+                prefix: String::new(),
+                cgroup: String::new(),
+            },
+            variables: variables
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
+            ended: false,
             folder,
         };
         let info = world.bowline(&["info", "--format", "json"]).ok();
         let info: serde_json::Value = serde_json::from_str(&info.out).expect("JSON from info");
         let setting = |key: &str| {
-            let all = info["settings"].as_array().expect("settings");
-            let found = all.iter().find(|entry| entry["key"] == key).expect("the setting");
+            let all = info["settings"]["settings"].as_array().expect("settings");
+            let found = all
+                .iter()
+                .find(|entry| entry["key"] == key)
+                .expect("the setting");
             found["value"].as_str().expect("a text").to_owned()
         };
         world.names.table = setting("nft_table");
@@ -77,6 +95,7 @@ impl World {
     }
 
     /// A command of the binary, in the world's own folder.
+    #[must_use = "check how it ended"]
     pub fn bowline(&self, arguments: &[&str]) -> Ran {
         Running::start(self.command(self.folder.path(), arguments)).wait()
     }
@@ -147,9 +166,11 @@ impl World {
     /// The one engine.
     #[track_caller]
     pub fn engine(&self) -> i32 {
-        eventually(Duration::from_secs(10), || match self.engines().as_slice() {
-            [one] => Ok(*one),
-            others => Err(others.to_vec()),
+        eventually(Duration::from_secs(10), || {
+            match self.engines().as_slice() {
+                [one] => Ok(*one),
+                others => Err(others.to_vec()),
+            }
         })
     }
 
@@ -159,19 +180,104 @@ impl World {
         let pid = self.engine();
         kill(Pid::from_raw(pid), Signal::SIGKILL).expect("kill the engine");
         eventually(Duration::from_secs(10), || {
-            if self.engines().contains(&pid) { Err(pid) } else { Ok(()) }
+            if self.engines().contains(&pid) {
+                Err(pid)
+            } else {
+                Ok(())
+            }
         });
         pid
     }
 
+    /// The engine's answer to a GET, which must succeed. The engine has to run.
+    #[track_caller]
+    pub fn api(&self, path: &str) -> serde_json::Value {
+        let (status, body) = ask(&self.socket(), "GET", path);
+        assert_eq!(status, 200, "GET {path}: {body}");
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("GET {path}: {error}: {body}"))
+    }
+
+    /// Names of all containers, sorted.
+    #[track_caller]
+    pub fn containers(&self) -> Vec<String> {
+        self.bowline(&["info"]).ok();
+        let all = self.api("/containers/json?all=1");
+        let all = all.as_array().expect("a list").iter();
+        let mut names: Vec<_> = all
+            .map(|one| one["Names"][0].as_str().unwrap_or_default().to_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The ledger as it is now, once the engine has left.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::read(&self.names)
+    }
+
     /// Everything must go when the engine has left, which it does by itself.
     #[track_caller]
-    pub fn ends_clean(self) {
+    pub fn ends_clean(mut self) {
+        self.ended = true;
         eventually(Duration::from_secs(30), || {
             let ledger = Ledger::read(&self.names);
-            ledger.empty().map_err(|left| left.into_iter().map(str::to_owned).collect::<Vec<_>>())
+            ledger
+                .empty()
+                .map_err(|left| left.into_iter().map(str::to_owned).collect::<Vec<_>>())
         });
     }
+
+    /// What a story that failed leaves behind: nothing that disturbs the others, and its engine's last words.
+    fn clear(&self) {
+        let log = fs::read_to_string(self.names.roots[1].join("engine.log")).unwrap_or_default();
+        let tail: Vec<_> = log.lines().rev().take(20).collect();
+        let ask = |method: &str, path: &str| {
+            std::panic::catch_unwind(|| ask(&self.socket(), method, path))
+        };
+        let listed = |path: &str| {
+            let (_, body) = ask("GET", path).ok()?;
+            serde_json::from_str::<serde_json::Value>(&body)
+                .ok()?
+                .as_array()
+                .cloned()
+        };
+        for one in listed("/containers/json?all=1").unwrap_or_default() {
+            drop(ask(
+                "DELETE",
+                &format!(
+                    "/containers/{}?force=1&v=1",
+                    one["Id"].as_str().unwrap_or_default()
+                ),
+            ));
+        }
+        for one in listed("/networks").unwrap_or_default() {
+            drop(ask(
+                "DELETE",
+                &format!("/networks/{}", one["Id"].as_str().unwrap_or_default()),
+            ));
+        }
+        let last: Vec<_> = tail.into_iter().rev().collect();
+        if !last.is_empty() {
+            panicking(&format!("the engine's log ends with\n{}", last.join("\n")));
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.clear();
+        }
+    }
+}
+
+/// Said beside a failure: the test harness keeps it with the failing story.
+#[expect(
+    clippy::print_stderr,
+    reason = "the harness of the standard library collects it"
+)]
+fn panicking(words: &str) {
+    eprintln!("{words}");
 }
 
 impl Default for World {
@@ -182,6 +288,7 @@ impl Default for World {
 
 impl Folder<'_> {
     /// Runs the binary in this folder.
+    #[must_use = "check how it ended"]
     pub fn bowline(&self, arguments: &[&str]) -> Ran {
         self.start(arguments).wait()
     }
@@ -192,6 +299,7 @@ impl Folder<'_> {
     }
 
     /// The same with more environment.
+    #[must_use = "check how it ended"]
     pub fn bowline_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Ran {
         let mut command = self.world.command(&self.path, arguments);
         command.envs(variables.iter().copied());
@@ -206,15 +314,84 @@ impl Folder<'_> {
     /// One service's container as `ps --format json` has it.
     #[track_caller]
     pub fn container(&self, service: &str) -> serde_json::Value {
-        let listed = self.bowline(&["ps", "-a", "--format", "json", service]).ok();
-        let first = listed.out.lines().next().unwrap_or_else(|| panic!("no container of {service}"));
+        let listed = self
+            .bowline(&["ps", "-a", "--format", "json", service])
+            .ok();
+        let first = listed
+            .out
+            .lines()
+            .next()
+            .unwrap_or_else(|| panic!("no container of {service}"));
         serde_json::from_str(first).expect("JSON from ps")
     }
 
     /// The state word of a service's container.
     #[track_caller]
     pub fn state(&self, service: &str) -> String {
-        self.container(service)["State"].as_str().unwrap_or_default().to_owned()
+        self.container(service)["State"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// All about a service's container, as the API tells it.
+    #[track_caller]
+    pub fn inspect(&self, service: &str) -> serde_json::Value {
+        let id = self.id(service);
+        self.world.api(&format!("/containers/{id}/json"))
+    }
+
+    /// The id of a service's container.
+    #[track_caller]
+    pub fn id(&self, service: &str) -> String {
+        self.container(service)["ID"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
+    }
+
+    /// `up -d`, which must succeed.
+    #[track_caller]
+    pub fn up(&self) -> Ran {
+        self.bowline(&["up", "-d"]).ok()
+    }
+
+    /// `down -v`, which must succeed; containers that do not listen get a second.
+    #[track_caller]
+    pub fn down(&self) {
+        self.bowline(&["down", "-v", "-t", "1", "--remove-orphans"])
+            .ok();
+    }
+
+    /// Runs `words` in a service's container, without a terminal.
+    #[must_use = "check how it ended"]
+    pub fn exec(&self, service: &str, words: &[&str]) -> Ran {
+        self.bowline(&[&["exec", "-T", service], words].concat())
+    }
+
+    /// Writes a file anew.
+    #[track_caller]
+    pub fn write(&self, file: &str, text: &str) {
+        fs::write(self.path.join(file), text).expect("write the file");
+    }
+
+    /// A command in this folder, for those who change it before it starts.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        self.world.command(&self.path, arguments)
+    }
+
+    /// The address that a service's container port is published at on 127.0.0.1.
+    #[track_caller]
+    pub fn published(&self, service: &str, port: u16) -> u16 {
+        let ports = self.container(service)["Publishers"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let found = ports.iter().find(|one| one["TargetPort"] == port);
+        let number = found
+            .and_then(|one| one["PublishedPort"].as_u64())
+            .unwrap_or_else(|| panic!("not in {ports:?}"));
+        u16::try_from(number).expect("a port")
     }
 }
 

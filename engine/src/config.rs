@@ -45,6 +45,11 @@ pub const TABLE: &[Setting] = &[
         doc: "seconds without work after which an engine that a command started leaves; default 60",
     },
     Setting {
+        key: "revive",
+        variable: "BOWLINE_REVIVE",
+        doc: "whether the shims of running containers bring a killed engine back, true or false; default true",
+    },
+    Setting {
         key: "subnet_pools",
         variable: "BOWLINE_SUBNET_POOLS",
         doc: "address pools, comma-separated CIDRs, that networks get their /24 from",
@@ -160,6 +165,8 @@ pub struct Settings {
     pub socket_group: String,
     /// How long an auto-started engine stays without work.
     pub idle_timeout: Duration,
+    /// Whether shims bring a killed engine back.
+    pub revive: bool,
     /// CIDR texts; empty means the built-in pools.
     pub subnet_pools: Vec<String>,
     /// Name of the nf_tables table.
@@ -200,6 +207,7 @@ impl Settings {
         Ok(Self {
             socket_group: or_default(&mut effective, "socket_group", "bowline"),
             idle_timeout: seconds(&mut effective)?,
+            revive: truth(&mut effective)?,
             subnet_pools: list(&value(&effective, "subnet_pools").value),
             nft_table: or_default(&mut effective, "nft_table", &format!("bowline-{tag}")),
             cgroup_parent: cgroup_parent(&mut effective, &tag)?,
@@ -264,7 +272,7 @@ fn read_file((path, text): (PathBuf, String)) -> Result<FromFile, ConfigError> {
             key: setting.key,
             value: value.to_string(),
             origin: path.display().to_string(),
-            reason: "must be a string, an integer or a list of strings".into(),
+            reason: "must be a string, an integer, a boolean or a list of strings".into(),
         })?;
         values.insert(key, text);
     }
@@ -275,6 +283,7 @@ fn text_of(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.clone()),
         toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Boolean(truth) => Some(truth.to_string()),
         toml::Value::Array(items) => {
             let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
             texts.map(|texts| texts.join(","))
@@ -352,6 +361,14 @@ fn seconds(effective: &mut [Effective]) -> Result<Duration, ConfigError> {
     parsed.map_err(|_| wrong(value(effective, "idle_timeout"), "must be whole seconds"))
 }
 
+fn truth(effective: &mut [Effective]) -> Result<bool, ConfigError> {
+    match or_default(effective, "revive", "true").as_str() {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(wrong(value(effective, "revive"), "must be true or false")),
+    }
+}
+
 fn cgroup_parent(effective: &mut [Effective], tag: &Tag) -> Result<String, ConfigError> {
     let text = or_default(effective, "cgroup_parent", &format!("/bowline-{tag}"));
     let sound = text.len() > 1
@@ -424,6 +441,8 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("$BOWLINE_IDLE_TIMEOUT"), "{error}");
+        assert!(!resolve(&[], "revive = false").unwrap().revive);
+        assert!(resolve(&[("BOWLINE_REVIVE", "maybe")], "").is_err());
         assert!(resolve(&[], "cgroup_parent = \"/a/../b\"").is_err());
         assert!(resolve(&[], "interface_prefix = \"much-too-long\"").is_err());
     }

@@ -19,6 +19,9 @@ use crate::engine::{Engine, OpenError};
 use crate::lock::{Claim, LockError, claim};
 use crate::{http, passwd};
 
+/// The reason to leave that may pass.
+const IDLE: &str = "idle";
+
 /// How the engine was started.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -122,13 +125,14 @@ fn start(options: &Options, ready: &mut Option<File>) -> Result<(), StartError> 
     if background {
         leave_session()?;
     }
-    leave_cgroup(&settings)?;
     let Claim::Won { starting, life } =
         claim(&settings.roots.lock(), &settings.roots.socket(), lock_fd)?
     else {
         tell_ready(ready);
         return Ok(());
     };
+    // Under the lock: an engine that is leaving removes these very directories.
+    leave_cgroup(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -169,7 +173,7 @@ fn life(options: &Options, settings: &Settings) -> EngineLife {
     }
     EngineLife {
         state: EngineState::Running,
-        revive: !options.no_revive,
+        revive: settings.revive && !options.no_revive,
         lock: settings.roots.lock(),
         argv,
         env,
@@ -242,15 +246,28 @@ async fn serve(
     let engine = Engine::open(settings, options.auto, life.revive).await?;
     let listener = listen(&roots.socket(), engine.settings().socket_group.as_str())?;
     life.write(&roots.life()).map_err(StartError::Life)?;
-    let server = tokio::spawn(http::serve(listener, Arc::clone(&engine)));
-    ready();
-    let reason = until_leave(&engine).await?;
+    let listener = Arc::new(listener);
+    let mut ready = Some(ready);
+    let reason = loop {
+        let server = tokio::spawn(http::serve(Arc::clone(&listener), Arc::clone(&engine)));
+        if let Some(ready) = ready.take() {
+            ready();
+        }
+        let reason = until_leave(&engine).await?;
+        // Nobody is let in any more, and who came in before this line counts: a client that was served once
+        // finds the engine for as long as it holds a connection.
+        server.abort();
+        drop(server.await);
+        if reason != IDLE || !engine.is_busy() {
+            break reason;
+        }
+    };
     tracing::info!(reason, "leaving");
     life.state = EngineState::Leaving;
     life.write(&roots.life()).map_err(StartError::Life)?;
-    // The socket goes first: a client that comes now finds nobody, and starts the next engine.
+    // A client that comes now finds nobody, or is cut off before its first answer: it starts the next engine.
     drop(std::fs::remove_file(roots.socket()));
-    server.abort();
+    drop(listener);
     engine.leave().await;
     Ok(())
 }
@@ -264,7 +281,7 @@ async fn until_leave(engine: &Arc<Engine>) -> Result<&'static str, StartError> {
         tokio::select! {
             _ = terminate.recv() => return Ok("terminated"),
             _ = interrupt.recv() => return Ok("interrupted"),
-            () = engine.idle() => return Ok("idle"),
+            () = engine.idle() => return Ok(IDLE),
             _ = hangup.recv() => {}
         }
     }

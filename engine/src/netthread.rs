@@ -1,10 +1,11 @@
 //! The one thread that changes links, addresses and rules. The kernel serialises such work by a single lock, so a
 //! second thread gains nothing, and netlink calls block.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
-use bowline_network::Host;
+use bowline_network::{Host, NetworkError};
 use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce(&Host) + Send>;
@@ -13,6 +14,8 @@ type Job = Box<dyn FnOnce(&Host) + Send>;
 #[derive(Clone, Debug)]
 pub(crate) struct NetThread {
     jobs: mpsc::Sender<Job>,
+    /// The engine leaves: nothing is mended any more.
+    drained: Arc<AtomicBool>,
 }
 
 /// The network thread is gone, which only a panic in it can cause.
@@ -34,7 +37,10 @@ impl NetThread {
                     job(&host);
                 }
             })?;
-        Ok(Self { jobs })
+        Ok(Self {
+            jobs,
+            drained: Arc::default(),
+        })
     }
 
     /// Runs `work` on the thread and waits for its result.
@@ -52,5 +58,41 @@ impl NetThread {
         });
         self.jobs.send(job).map_err(|_| Ended)?;
         answered.await.map_err(|_| Ended)
+    }
+
+    /// Mends rules that somebody else takes away (`nft flush ruleset`, a firewall that starts), for as long as the
+    /// engine lives.
+    pub(crate) async fn keep_whole(&self) -> Result<Result<(), NetworkError>, Ended> {
+        let watch = match self.call(Host::watch).await? {
+            Ok(watch) => watch,
+            Err(error) => return Ok(Err(error)),
+        };
+        let (jobs, drained) = (self.jobs.clone(), Arc::clone(&self.drained));
+        // Waiting blocks, and the process ends without waiting for it.
+        let spawned = thread::Builder::new().name("rules".into()).spawn(move || {
+            while let Ok(()) = watch.wait() {
+                let drained = Arc::clone(&drained);
+                let mend: Job = Box::new(move |host| mend(host, &drained));
+                if jobs.send(mend).is_err() {
+                    return;
+                }
+            }
+        });
+        spawned.map_or(Err(Ended), |_| Ok(Ok(())))
+    }
+
+    /// Takes everything back that no running container needs.
+    pub(crate) async fn drain(&self) -> Result<Result<(), NetworkError>, Ended> {
+        self.drained.store(true, Ordering::Release);
+        self.call(Host::drain).await
+    }
+}
+
+/// Jobs run one after the other, so none that sees `drained` unset comes after the drain.
+fn mend(host: &Host, drained: &AtomicBool) {
+    if !drained.load(Ordering::Acquire)
+        && let Err(error) = host.mend()
+    {
+        tracing::warn!(%error, "the nf_tables rules are not whole");
     }
 }

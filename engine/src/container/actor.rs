@@ -1,5 +1,6 @@
 //! The actor's life: one message at a time, deadlines between them.
 
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,6 +52,7 @@ pub(crate) fn spawn(engine: &Arc<Engine>, record: ContainerRecord, resume: Resum
         mailbox,
         launch: 0,
         shim: None,
+        terminal: None,
         attached: None,
         pending: Vec::new(),
         stopping: None,
@@ -75,6 +77,8 @@ pub(super) struct Actor {
     /// Counts launches, so that events of an earlier shim are told apart.
     pub(super) launch: u64,
     pub(super) shim: Option<Arc<Shim>>,
+    /// A copy of the master of its terminal, if it has one.
+    pub(super) terminal: Option<OwnedFd>,
     /// What the network half holds while the container runs or waits for its restart.
     pub(super) attached: Option<Attached>,
     /// Clients that attached before the start.

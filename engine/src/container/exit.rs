@@ -47,6 +47,7 @@ impl Actor {
         }
         self.remove_cgroup();
         self.save_what_is();
+        self.terminal = None;
         if let Some(shim) = self.shim.take() {
             // The end is recorded, so the shim's own record of it is no longer needed.
             if let Err(error) = shim.dismiss() {

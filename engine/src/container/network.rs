@@ -59,6 +59,7 @@ impl Actor {
             return self.joined(other);
         }
         if self.attached.is_none() {
+            self.raise_bridges().await?;
             self.lease_all()?;
             let attached = self.attach_network().await;
             if attached.is_err() {
@@ -92,6 +93,7 @@ impl Actor {
     fn lease_all(&mut self) -> Result<()> {
         for (name, endpoint) in &mut self.record.endpoints {
             let network = self.engine.networks().find(name)?;
+            networks::forget_foreign_address(&network, endpoint);
             // A network that was removed and made again has another id; the wish is for the name.
             if network.id != endpoint.network {
                 *endpoint =
@@ -103,20 +105,22 @@ impl Actor {
         self.save()
     }
 
-    async fn attach_network(&mut self) -> Result<()> {
+    /// Before addresses are leased: a subnet that somebody else took meanwhile is exchanged.
+    async fn raise_bridges(&self) -> Result<()> {
         let networks = self.engine.networks().all();
         for name in self.record.endpoints.keys() {
             if let Some(network) = networks.get(name) {
                 self.engine.raise_bridge(network).await?;
             }
         }
+        Ok(())
+    }
+
+    async fn attach_network(&mut self) -> Result<()> {
+        let networks = self.engine.networks().all();
         let id = self.record.id.clone();
         let interfaces = interfaces(&self.record, &networks)?;
-        let named = self
-            .record
-            .endpoints
-            .keys()
-            .any(|name| !["bridge", "none"].contains(&name.as_str()));
+        let named = is_named(&self.record);
         let requests = ports::requests(&self.record, &networks)?;
         let target = target(&self.record);
         let name = self.record.name.clone();
@@ -275,6 +279,51 @@ impl Actor {
         }
     }
 
+    /// Opens anew what was lost with engine and shim together: the resolver's sockets and the published ports'.
+    pub(super) async fn rebuild_network(&mut self) {
+        self.resume_network(Vec::new()).await;
+        if self.attached.is_none() {
+            return;
+        }
+        let id = self.record.id.clone();
+        let named = is_named(&self.record);
+        let requests = ports::bound_requests(&self.record);
+        let target = target(&self.record);
+        let built = self.engine.net().call(move |host| {
+            let reserved = host.reserve_ports(&requests, target);
+            let netns = host.open_netns(&id)?;
+            let dns = named.then(|| host.dns_sockets(&netns)).transpose()?;
+            Ok::<_, bowline_network::NetworkError>((dns, reserved))
+        });
+        let (dns, reserved) = match built.await {
+            Ok(Ok(built)) => built,
+            Ok(Err(error)) => {
+                return tracing::error!(container = self.record.name, %error, "names are not served");
+            }
+            Err(error) => {
+                return tracing::error!(container = self.record.name, %error, "names are not served");
+            }
+        };
+        let Some(mut attached) = self.attached.take() else {
+            return;
+        };
+        match reserved {
+            Ok(reserved) => {
+                attached.publications.clear();
+                hold(&mut attached, reserved);
+            }
+            Err(error) => {
+                tracing::error!(container = self.record.name, %error, "ports are not held");
+            }
+        }
+        if let Some(dns) = dns
+            && let Err(error) = self.serve_names(&mut attached, dns)
+        {
+            tracing::error!(container = self.record.name, %error, "names are not served");
+        }
+        self.attached = Some(attached);
+    }
+
     /// Joins one more network, at once where the container runs.
     pub(super) async fn connect(
         &mut self,
@@ -297,8 +346,9 @@ impl Actor {
         let id = crate::ids::fresh().map_err(|error| Error::failed("make an id", &error))?;
         let mut endpoint = networks::endpoint(&network, id, settings)?;
         if self.attached.is_some() {
-            self.engine.networks().lease(&network, &mut endpoint)?;
             self.engine.raise_bridge(&network).await?;
+            let network = self.engine.networks().find(&network.id)?;
+            self.engine.networks().lease(&network, &mut endpoint)?;
         }
         self.record.endpoints.insert(network.name.clone(), endpoint);
         self.save()?;
@@ -396,6 +446,14 @@ fn build(
     host.publish(&publications)
         .map_err(failed("publish ports"))?;
     Ok((dns, reserved))
+}
+
+/// Whether we resolve names for it: not on the default bridge, as Docker has it.
+fn is_named(record: &ContainerRecord) -> bool {
+    record
+        .endpoints
+        .keys()
+        .any(|name| !["bridge", "none"].contains(&name.as_str()))
 }
 
 fn target(record: &ContainerRecord) -> Target {

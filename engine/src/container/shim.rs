@@ -3,7 +3,9 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
-use bowline_runtime::{Adopted, ExitRecord, Shim, ShimEvent, ShimStatus};
+use bowline_runtime::{
+    Adopted, ExitRecord, Identity, LaunchFds, Shim, ShimEvent, ShimStatus, Survivor,
+};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
@@ -21,6 +23,18 @@ impl Actor {
         self.shim = Some(shim);
     }
 
+    /// Holds the terminal too, so that it is not hung up when the shim dies.
+    pub(super) async fn hold_terminal(&mut self) {
+        self.terminal = None;
+        let Some(shim) = self.shim.clone().filter(|_| self.record.config.tty) else {
+            return;
+        };
+        match tokio::task::spawn_blocking(move || shim.terminal()).await {
+            Ok(Ok(terminal)) => self.terminal = terminal,
+            other => tracing::debug!(container = self.record.name, ?other, "terminal not held"),
+        }
+    }
+
     /// Takes over what an earlier engine started.
     pub(super) async fn adopt(&mut self, adopted: Adopted) {
         let starting = std::mem::take(&mut self.record.starting);
@@ -36,6 +50,7 @@ impl Actor {
                     self.record.phase = Phase::Running;
                 }
                 self.follow(Arc::new(shim));
+                self.hold_terminal().await;
                 self.resume_network(kept).await;
                 self.save_what_is();
                 self.start_probes();
@@ -71,9 +86,14 @@ impl Actor {
                 process: Some(process),
                 identity,
             } => {
-                self.record.run.pid = identity.map_or(0, |identity| identity.pid);
-                self.outlive(process);
+                self.record.run.pid = identity.as_ref().map_or(0, |identity| identity.pid);
+                if !self.record.phase.is_alive() {
+                    self.record.phase = Phase::Running;
+                }
+                self.rebuild_network().await;
+                self.relieve(identity, process).await;
                 self.save_what_is();
+                self.start_probes();
             }
             Adopted::Gone { process: None, .. } if starting => self.unfinished().await,
             Adopted::Gone { process: None, .. } => {
@@ -101,17 +121,59 @@ impl Actor {
             Ok(Ok(Adopted::Exited(exit))) => self.ended(&exit).await,
             Ok(Ok(Adopted::Gone {
                 process: Some(process),
-                ..
+                identity,
             })) => {
                 tracing::warn!(
                     container = self.record.name,
                     "shim lost, its container lives on"
                 );
-                self.outlive(process);
+                self.engine.execs().container_ended(&self.record.id);
+                self.relieve(identity, process).await;
+                self.start_probes();
                 Flow::On
             }
             _ => self.ended(&lost()).await,
         }
+    }
+
+    /// Starts a shim in place of the one that died; where that fails, the container goes on without.
+    async fn relieve(&mut self, identity: Option<Identity>, process: OwnedFd) {
+        let process = match self.new_shim(identity, &process).await {
+            Ok(shim) => {
+                self.follow(Arc::new(shim));
+                return self.hold_terminal().await;
+            }
+            Err(error) => {
+                tracing::error!(container = self.record.name, error, "no new shim");
+                process
+            }
+        };
+        self.outlive(process);
+    }
+
+    async fn new_shim(
+        &mut self,
+        identity: Option<Identity>,
+        process: &OwnedFd,
+    ) -> Result<Shim, String> {
+        let text = |error: &dyn std::error::Error| crate::error::chain(error);
+        let survivor = Survivor {
+            identity: identity.ok_or("it left no word of whom it kept")?,
+            process: process.try_clone().map_err(|error| text(&error))?,
+            terminal: self.terminal.take(),
+        };
+        let ready = self.bring_up().await.map_err(|error| text(&error))?;
+        let launch = self.plan(&ready).map_err(|error| text(&error))?;
+        let fds = LaunchFds {
+            forwards: ready.listeners,
+            keep: ready.keep,
+        };
+        let shims = self.engine.shims();
+        let relieved =
+            tokio::task::spawn_blocking(move || shims.relieve(&launch, fds, survivor)).await;
+        relieved
+            .map_err(|error| text(&error))?
+            .map_err(|error| text(&error))
     }
 
     /// Waits for a process that has no shim any more.

@@ -63,6 +63,7 @@ impl Actor {
         run.oom_killed = false;
         self.record.phase = Phase::Running;
         self.save_what_is();
+        self.hold_terminal().await;
         self.event("start", &[]);
         self.start_probes();
         Ok(())
@@ -133,7 +134,7 @@ impl Actor {
     }
 
     /// Writes the container's own files and says what is to be run.
-    fn plan(&self, ready: &Ready) -> Result<Launch> {
+    pub(super) fn plan(&self, ready: &Ready) -> Result<Launch> {
         let record = &self.record;
         let roots = &self.engine.settings().roots;
         let folder = roots.container(&record.id);

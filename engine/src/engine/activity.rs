@@ -9,6 +9,9 @@ use tokio::sync::Notify;
 use super::Engine;
 use crate::record::Phase;
 
+/// How long whoever started the engine may take to come and use it.
+const ARRIVAL: Duration = Duration::from_millis(200);
+
 /// How long a clean leave waits for what runs in the background.
 const SETTLE: Duration = Duration::from_secs(10);
 
@@ -49,7 +52,8 @@ impl Engine {
         self.activity.changed.notify_waiters();
     }
 
-    fn is_busy(&self) -> bool {
+    /// Whether anything is under way, runs, or waits for its restart.
+    pub(crate) fn is_busy(&self) -> bool {
         let held = self.activity.held.load(Ordering::Acquire) > 0
             || self.activity.background.load(Ordering::Acquire) > 0;
         held || self.execs().any_running()
@@ -72,7 +76,8 @@ impl Engine {
                 changed.await;
                 continue;
             }
-            let waited = tokio::time::timeout(self.settings.idle_timeout, changed).await;
+            let patience = self.settings.idle_timeout.max(ARRIVAL);
+            let waited = tokio::time::timeout(patience, changed).await;
             if waited.is_err() && !self.is_busy() {
                 return;
             }
@@ -122,7 +127,7 @@ impl Engine {
             return;
         }
         let parent = self.settings.cgroup_parent.clone();
-        match self.net().call(|host| host.drain()).await {
+        match self.net().drain().await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "networks not drained"),
             Err(error) => tracing::warn!(%error, "networks not drained"),
@@ -130,7 +135,7 @@ impl Engine {
         for folder in ["shims", "engine"] {
             let path = format!("{parent}/{folder}");
             if folder == "engine"
-                && let Err(error) = self.hierarchies.leave_to("/")
+                && let Err(error) = self.hierarchies.leave_with_all_threads("/")
             {
                 tracing::warn!(%error, "still in the engine's cgroup");
             }

@@ -58,6 +58,17 @@ impl Names {
         &self.host
     }
 
+    /// Lets those be found who ran under an earlier engine, before the first question that waits is answered: an
+    /// answer that somebody does not exist would be wrong, and remembered.
+    pub(super) fn expect<'r>(&self, records: impl Iterator<Item = &'r ContainerRecord>) {
+        self.with(|inner| {
+            for record in records {
+                let known = Arc::new(record.clone());
+                inner.present.insert(record.id.clone(), known);
+            }
+        });
+    }
+
     /// Lets everybody find `record`'s container. Done before its process runs.
     pub(crate) fn announce(&self, record: ContainerRecord, networks: &Networks) {
         self.with(|inner| inner.present.insert(record.id.clone(), Arc::new(record)));
@@ -89,18 +100,19 @@ impl Names {
 
     /// Serves the container `id` on sockets of its own namespace. Needs the asynchronous runtime.
     pub(crate) fn serve(&self, id: &str, udp: UdpSocket, tcp: TcpListener, networks: &Networks) {
-        let view = Arc::new(ArcSwap::from_pointee(View::default()));
-        let server = serve(udp, tcp, Arc::clone(&view), Arc::new(OwnNamespace));
         self.with(|inner| {
-            inner.servers.insert(
-                id.into(),
-                Served {
-                    view,
-                    _server: server,
-                },
-            )
+            // Whole from the first answer on: questions may have been waiting in the socket.
+            let tables = tables(inner.present.values());
+            let record = inner.present.get(id);
+            let view = record.map(|record| self.view(record, &tables, networks));
+            let view = Arc::new(ArcSwap::from_pointee(view.unwrap_or_default()));
+            let server = serve(udp, tcp, Arc::clone(&view), Arc::new(OwnNamespace));
+            let served = Served {
+                view,
+                _server: server,
+            };
+            inner.servers.insert(id.into(), served);
         });
-        self.refresh(networks);
     }
 
     /// Builds every view anew.

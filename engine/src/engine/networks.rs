@@ -9,7 +9,7 @@ use bowline_api::{
     NetworkDisconnect, NetworksPruned,
 };
 use bowline_network::ipam::Space;
-use bowline_network::{Bridge, Lan4, Lan6, Mac};
+use bowline_network::{Bridge, Lan4, Lan6, Mac, NetworkError};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tokio::task::block_in_place;
 
@@ -30,6 +30,9 @@ const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
 const MTU: &str = "com.docker.network.driver.mtu";
 const HOST_BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
 
+/// How many subnets are tried before somebody else's hand in the game is taken for a fault.
+const ATTEMPTS: u32 = 8;
+
 /// All networks, and who leases what in them.
 #[derive(Debug, Default)]
 pub(crate) struct Networks {
@@ -39,6 +42,8 @@ pub(crate) struct Networks {
     up: Mutex<BTreeSet<String>>,
     /// One creation at a time: a chosen subnet is taken once its record is here.
     creating: tokio::sync::Mutex<()>,
+    /// One bridge at a time.
+    raising: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -181,6 +186,11 @@ impl Networks {
         }
     }
 
+    fn forget_leases(&self, network: &str) {
+        let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.remove(network);
+    }
+
     pub(crate) fn set_up(&self, id: &str, up: bool) {
         let mut set = self.up.lock().unwrap_or_else(PoisonError::into_inner);
         if up {
@@ -195,6 +205,28 @@ impl Networks {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .contains(id)
+    }
+}
+
+/// Drops what an endpoint had in a subnet that its network has no longer.
+pub(crate) fn forget_foreign_address(network: &NetworkRecord, endpoint: &mut Endpoint) {
+    let outside = |subnet: &str, address: IpAddr| {
+        subnet
+            .parse::<IpNet>()
+            .is_ok_and(|subnet| !subnet.contains(&address))
+    };
+    if endpoint
+        .ipv4
+        .is_some_and(|address| outside(&network.subnet, address.into()))
+    {
+        // The hardware address followed from it.
+        (endpoint.ipv4, endpoint.mac) = (None, None);
+    }
+    if endpoint
+        .ipv6
+        .is_some_and(|address| outside(&network.subnet6, address.into()))
+    {
+        endpoint.ipv6 = None;
     }
 }
 
@@ -531,26 +563,50 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes the bridge of a network unless it is there.
+    /// Makes the bridge of a network unless it is there. A subnet that was ours to choose, and that somebody took
+    /// since, is exchanged for another: nobody is on a network whose bridge is not there.
     pub(crate) async fn raise_bridge(&self, record: &NetworkRecord) -> Result<()> {
-        let Some(wanted) = bridge(record) else {
-            return Ok(());
+        let _one = self.networks().raising.lock().await;
+        let mut record = match self.networks().find(&record.id) {
+            Ok(current) => current,
+            Err(_) => record.clone(),
         };
-        if self.networks().is_up(&record.id) {
-            return Ok(());
-        }
+        let name = record.name.clone();
         let failed = |error: &dyn std::error::Error| {
-            Error::failed(
-                &format!("make the bridge of network {}", record.name),
-                error,
-            )
+            Error::failed(&format!("make the bridge of network {name}"), error)
         };
-        let made = self
-            .net()
-            .call(move |host| host.create_bridge(&wanted))
-            .await;
-        made.map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
-        self.networks().set_up(&record.id, true);
+        for attempt in 1.. {
+            let Some(wanted) = bridge(&record).filter(|_| !self.networks().is_up(&record.id))
+            else {
+                return Ok(());
+            };
+            let made = self
+                .net()
+                .call(move |host| host.create_bridge(&wanted))
+                .await;
+            match made.map_err(|error| failed(&error))? {
+                Ok(()) => self.networks().set_up(&record.id, true),
+                Err(error @ NetworkError::SubnetTaken { .. })
+                    if !record.ipam_asked && attempt < ATTEMPTS =>
+                {
+                    tracing::info!(network = record.name, %error, "choosing another subnet");
+                    self.exchange_subnet(&mut record).await?;
+                }
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn exchange_subnet(&self, record: &mut NetworkRecord) -> Result<()> {
+        let ipv6 = !record.subnet6.is_empty();
+        (record.subnet, record.gateway) = (String::new(), None);
+        (record.subnet6, record.gateway6) = (String::new(), None);
+        self.choose_missing(record, ipv6).await?;
+        let stored = block_in_place(|| self.store().put(Kind::Network, &record.id, record));
+        stored.map_err(|error| Error::failed("record the network", &error))?;
+        self.networks().forget_leases(&record.id);
+        self.networks().insert(record.clone());
         Ok(())
     }
 

@@ -122,7 +122,19 @@ impl Engine {
         });
         engine.give_default_bridge_a_subnet().await?;
         engine.resume(found.containers)?;
+        engine.keep_rules_whole().await;
         Ok(engine)
+    }
+
+    async fn keep_rules_whole(&self) {
+        let watched = self.net().keep_whole().await;
+        if let Err(error) = watched
+            .map_err(|error| error.to_string())
+            .and_then(|kept| kept.map_err(|error| crate::error::chain(&error)))
+        {
+            // Everything works without, as long as nobody flushes our rules.
+            tracing::warn!(error, "changes of the nf_tables rules go unnoticed");
+        }
     }
 
     async fn give_default_bridge_a_subnet(&self) -> Result<(), OpenError> {
@@ -146,6 +158,11 @@ impl Engine {
             // All looks before the first actor: an adoption that is refused must leave everything as it was.
             resumes.insert(record.id.clone(), self.look(record)?);
         }
+        let present = records.iter().filter(|record| {
+            record.boot == self.boot_id
+                && (record.phase.is_alive() || record.phase == Phase::Restarting)
+        });
+        self.names().expect(present);
         for record in records {
             let resume = resumes.remove(&record.id).unwrap_or(Resume::Idle);
             let id = record.id.clone();

@@ -40,9 +40,9 @@ use crate::engine::Engine;
 use crate::logs::Watcher;
 
 /// Serves the API on `listener` until the future is dropped. Connections that are open then go on by themselves.
-pub async fn serve(listener: UnixListener, engine: Arc<Engine>) {
+pub async fn serve(listener: Arc<UnixListener>, engine: Arc<Engine>) {
     let watcher = Watcher::new();
     let present = Arc::clone(&engine);
     let respond = move |request| dispatch::respond(Arc::clone(&engine), watcher.clone(), request);
-    server::accept(listener, move || present.busy(), respond).await;
+    server::accept(&listener, move || present.busy(), respond).await;
 }

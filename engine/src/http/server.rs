@@ -16,7 +16,7 @@ use super::reply::Body;
 const REST: Duration = Duration::from_millis(50);
 
 /// Accepts for ever. `present` gives something that is held while its connection is open.
-pub(super) async fn accept<G, F, Fut>(listener: UnixListener, present: impl Fn() -> G, respond: F)
+pub(super) async fn accept<G, F, Fut>(listener: &UnixListener, present: impl Fn() -> G, respond: F)
 where
     G: Send + 'static,
     F: Fn(Request<Incoming>) -> Fut + Clone + Send + 'static,

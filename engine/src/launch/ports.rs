@@ -99,6 +99,20 @@ fn range(text: &str) -> Result<Option<(u16, u16)>> {
     Ok(Some((first, last)))
 }
 
+/// Requests for exactly what is bound already, in the order of the record.
+pub(crate) fn bound_requests(record: &ContainerRecord) -> Vec<PortRequest> {
+    let one = |bound: &BoundPort| PortRequest {
+        proto: match bound.protocol.as_str() {
+            "udp" => Proto::Udp,
+            _ => Proto::Tcp,
+        },
+        host_ip: Some(bound.host_ip),
+        host_ports: Some((bound.host_port, bound.host_port)),
+        container_port: bound.container_port,
+    };
+    record.ports.iter().map(one).collect()
+}
+
 /// What the kernel forwards for a container whose record says what is bound: the rule the reservation followed.
 pub(crate) fn publications(record: &ContainerRecord) -> Vec<Publication> {
     let v4 = record

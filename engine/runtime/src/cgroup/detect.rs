@@ -85,15 +85,24 @@ impl Hierarchies {
     /// Moves this process, which must have one thread, into `path` in every hierarchy, systemd's too, making the
     /// directories as needed. Where it is already, and where nothing may be written, nothing is.
     pub fn leave_to(&self, path: &str) -> Result<(), CgroupError> {
+        // On v1 `tasks` moves the writing thread alone, which spares the wait that `cgroup.procs` costs.
+        self.enter(path, "tasks")
+    }
+
+    /// The same for a process of many threads. On v1 the kernel lets it wait some milliseconds in every hierarchy.
+    pub fn leave_with_all_threads(&self, path: &str) -> Result<(), CgroupError> {
+        self.enter(path, "cgroup.procs")
+    }
+
+    fn enter(&self, path: &str, v1_file: &str) -> Result<(), CgroupError> {
         let path = check_path(path)?;
         let now = proc("/proc/self/cgroup")?;
         let now = Membership::parse(&now);
         for mount in self.all().filter(|mount| !now.is_in(mount, path)) {
-            // On v1 `tasks` moves the writing thread alone, which spares the wait that `cgroup.procs` costs.
             let file = if mount.controllers.is_empty() {
                 "cgroup.procs"
             } else {
-                "tasks"
+                v1_file
             };
             let moved = tree::make(mount, path).and_then(|dir| files::write(&dir.join(file), "0"));
             match moved {

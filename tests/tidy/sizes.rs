@@ -21,11 +21,6 @@ const LONGER: &[(&str, usize, &str)] = &[
         850,
         "leases, and every network operation of the API that goes through them",
     ),
-    (
-        "orchestrator/plan/src/stories.rs",
-        700,
-        "a list of plans as text, read from top to bottom",
-    ),
 ];
 
 #[test]

@@ -38,8 +38,12 @@ pub fn list(fd: impl AsFd) -> io::Result<Vec<OsString>> {
         Err(Errno::NOTSUP) => 0,
         Err(error) => return Err(error.into()),
     };
-    let names = names[..size].split(|byte| *byte == 0).filter(|name| !name.is_empty());
-    Ok(names.map(|name| OsStr::from_bytes(name).to_owned()).collect())
+    let names = names[..size]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty());
+    Ok(names
+        .map(|name| OsStr::from_bytes(name).to_owned())
+        .collect())
 }
 
 #[cfg(test)]

@@ -16,11 +16,6 @@ const LONGER: &[(&str, usize, &str)] = &[
         750,
         "one test a fault of a registry, over one scripted registry",
     ),
-    (
-        "engine/src/engine/networks.rs",
-        850,
-        "leases, and every network operation of the API that goes through them",
-    ),
 ];
 
 #[test]

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -34,13 +35,16 @@ pub enum LockError {
     },
 }
 
+/// How often a claim looks again at an engine that holds its lock and does not answer.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// What the two locks said.
 #[derive(Debug)]
 pub(crate) enum Claim {
     /// This process is the engine; it drops `starting` when it is ready.
     Won {
-        /// Held until ready.
-        starting: Flock<File>,
+        /// Held until ready; none where a starter holds it that waits for this very engine.
+        starting: Option<Flock<File>>,
         /// Held for life.
         life: Flock<File>,
     },
@@ -49,7 +53,8 @@ pub(crate) enum Claim {
 }
 
 /// Claims the roots whose life lock is at `path`. Blocks while another engine is starting, or leaving: one that holds
-/// the lock and no longer answers at `socket` is on its way out, and its successor is needed.
+/// the lock and does not answer at `socket` is either on its way out, and its successor is needed, or was brought
+/// back by a shim, and will answer in a moment.
 /// `inherited` is the life lock where a shim took it before it started this engine.
 ///
 /// # Errors
@@ -60,27 +65,33 @@ pub(crate) fn claim(
     inherited: Option<OwnedFd>,
 ) -> Result<Claim, LockError> {
     let starting_path = path.with_extension("starting");
-    let starting = lock(
-        open(&starting_path)?,
-        &starting_path,
-        FlockArg::LockExclusive,
-    )?;
-    let file = match inherited {
-        // The lock belongs to the open file, so asking again on it is granted at once.
-        Some(fd) => File::from(fd),
-        None => open(path)?,
-    };
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(life) => Ok(Claim::Won { starting, life }),
-        Err((_, Errno::EWOULDBLOCK)) if UnixStream::connect(socket).is_ok() => Ok(Claim::Taken),
-        Err((file, Errno::EWOULDBLOCK)) => {
-            let life = lock(file, path, FlockArg::LockExclusive)?;
-            Ok(Claim::Won { starting, life })
-        }
-        Err((_, source)) => Err(LockError::Lock {
-            path: path.into(),
-            source,
-        }),
+    let starting = open(&starting_path)?;
+    if let Some(fd) = inherited {
+        // The lock belongs to the open file, so asking again on it is granted at once. Whoever holds `starting` may be
+        // waiting for the life lock, which is here: to wait for it in turn would be for ever.
+        return Ok(Claim::Won {
+            starting: Flock::lock(starting, FlockArg::LockExclusiveNonblock).ok(),
+            life: lock(File::from(fd), path, FlockArg::LockExclusive)?,
+        });
+    }
+    let starting = Some(lock(starting, &starting_path, FlockArg::LockExclusive)?);
+    let mut file = open(path)?;
+    loop {
+        file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(life) => return Ok(Claim::Won { starting, life }),
+            Err((_, Errno::EWOULDBLOCK)) if UnixStream::connect(socket).is_ok() => {
+                return Ok(Claim::Taken);
+            }
+            Err((file, Errno::EWOULDBLOCK)) => file,
+            Err((_, source)) => {
+                return Err(LockError::Lock {
+                    path: path.into(),
+                    source,
+                });
+            }
+        };
+        // Two ends are possible and no call waits for both; neither is far.
+        std::thread::sleep(LOOK);
     }
 }
 
@@ -137,5 +148,30 @@ mod tests {
         let next = std::thread::spawn(move || claim(&path, &socket, None).unwrap());
         drop(life);
         assert!(matches!(next.join().unwrap(), Claim::Won { .. }));
+    }
+
+    #[test]
+    fn a_revived_engine_and_a_starter_do_not_wait_for_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engine.lock");
+        let socket = folder.path().join("socket");
+        let shims = lock(open(&path).unwrap(), &path, FlockArg::LockExclusive).unwrap();
+        let shims: OwnedFd = shims.try_clone().unwrap().into();
+        let starter = {
+            let (path, socket) = (path.clone(), socket.clone());
+            std::thread::spawn(move || claim(&path, &socket, None).unwrap())
+        };
+        while Flock::lock(
+            open(&path.with_extension("starting")).unwrap(),
+            FlockArg::LockExclusiveNonblock,
+        )
+        .is_ok()
+        {
+            std::thread::yield_now();
+        }
+        let revived = claim(&path, &socket, Some(shims)).unwrap();
+        assert!(matches!(revived, Claim::Won { starting: None, .. }));
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(matches!(starter.join().unwrap(), Claim::Taken));
     }
 }

@@ -15,6 +15,12 @@ pub(crate) fn kill(pid: i32) {
     signal::kill(Pid::from_raw(pid), Signal::SIGKILL).expect("kill a process");
 }
 
+/// Makes a process of ours stand still.
+#[track_caller]
+pub(crate) fn stop(pid: i32) {
+    signal::kill(Pid::from_raw(pid), Signal::SIGSTOP).expect("stop a process");
+}
+
 /// Waits until a process is gone, or a zombie whose parent is slow.
 #[track_caller]
 pub(crate) fn gone(pid: i32) {

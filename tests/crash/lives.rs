@@ -55,9 +55,11 @@ fn an_engine_in_the_foreground_ends_on_a_signal_and_its_containers_go_on() {
 #[test]
 fn two_engines_side_by_side_do_not_meet() {
     let (left, right) = (World::new(), World::new());
+    // On the default bridge, for which both prefer the same subnet: it has the same name everywhere.
+    let sleeper = format!("{SLEEPER}    network_mode: bridge\n");
     let (first, second) = (
-        left.project("same", SLEEPER),
-        right.project("same", SLEEPER),
+        left.project("same", &sleeper),
+        right.project("same", &sleeper),
     );
     first.up();
     second.up();

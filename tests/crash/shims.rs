@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bowline_tests::{Folder, World, binary, eventually};
 
-use crate::kill::{gone, is_alive, kill, pid, shim, shims};
+use crate::kill::{gone, is_alive, kill, pid, shim, shims, stop};
 
 const PROJECT: &str = "
 services:
@@ -86,6 +86,22 @@ fn containers_outlive_engine_and_shims_together() {
     }
     assert!(is_alive(before.0) && is_alive(before.1));
     live_on(&pair, before);
+    pair.down();
+    world.ends_clean();
+}
+
+/// A shim that does not answer must not keep the next engine, and so all other containers, from coming back.
+#[test]
+fn a_shim_that_hangs_is_given_up() {
+    let world = World::with(&[("BOWLINE_REVIVE", "0")]);
+    let pair = world.project("pair", PROJECT);
+    pair.up();
+    let before = (pid(&pair, "talker"), pid(&pair, "ender"));
+    let hanging = shim(&world, &pair, "ender");
+    stop(hanging);
+    world.kill_engine();
+    live_on(&pair, before);
+    gone(hanging);
     pair.down();
     world.ends_clean();
 }

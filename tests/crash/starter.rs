@@ -91,7 +91,7 @@ fn ending_the_starter_touches_nothing() {
         .map(|folder| format!("echo $$ > {}/cgroup.procs; ", folder.display()))
         .collect();
     let script = format!(
-        "{joins} {} up -d && touch started; sleep 600",
+        "{joins} {} up -d 2> progress > urls && touch started; sleep 600",
         binary().display()
     );
     let settings = job.command(&[]);

@@ -111,6 +111,29 @@ impl Shim {
         }
     }
 
+    /// Ends the shim of `run_dir`, whatever it is doing. Its container lives on, for [`crate::Shims::relieve`].
+    ///
+    /// # Errors
+    /// Which shim it is cannot be read, or it does not end.
+    pub fn give_up(run_dir: &Path) -> io::Result<()> {
+        let Some(identity) = Identity::read(run_dir)? else {
+            return Ok(());
+        };
+        let Ok(shim) = process::pidfd(identity.shim) else {
+            return Ok(());
+        };
+        // Read after the handle is open, so that the number cannot have been given to somebody else since.
+        let name = std::fs::read(format!("/proc/{}/cmdline", identity.shim)).unwrap_or_default();
+        if !name.starts_with(crate::SHIM_NAME.as_bytes()) {
+            return Ok(());
+        }
+        process::signal(shim.as_fd(), nix::sys::signal::Signal::SIGKILL as i32)?;
+        match fdpass::wait_readable(&shim, GREETING)? {
+            true => Ok(()),
+            false => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
     fn greet(run_dir: &Path, requests: OwnedFd) -> Result<Adopted, AdoptError> {
         let talk = |source| AdoptError::Talk {
             run_dir: run_dir.to_owned(),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bowline_image::{Proxies, verify_filesystem};
@@ -193,7 +193,7 @@ impl Engine {
         if record.boot == self.boot_id {
             if ran {
                 let run = self.settings().roots.container_run(&record.id);
-                return Ok(Resume::Adopted(Box::new(Shim::adopt(&run)?)));
+                return Ok(Resume::Adopted(Box::new(adopt(&run)?)));
             }
             let waits = record.phase == Phase::Restarting;
             return Ok(if waits { Resume::Start } else { Resume::Idle });
@@ -218,6 +218,26 @@ impl Engine {
                 false => Resume::Idle,
             },
         )
+    }
+}
+
+/// A shim that does not answer, or whose words make no sense, must not keep the engine and all others from coming back:
+/// it is ended, as if it had died, and its container lives on.
+fn adopt(run: &Path) -> Result<Adopted, AdoptError> {
+    let error = match Shim::adopt(run) {
+        Err(error @ (AdoptError::Talk { .. } | AdoptError::Record { .. })) => error,
+        found => return found,
+    };
+    tracing::error!(error = crate::error::chain(&error), "a shim is given up");
+    match Shim::give_up(run) {
+        Ok(()) => Shim::adopt(run),
+        Err(error) => {
+            tracing::error!(%error, path = %run.display(), "nobody knows what ran here");
+            Ok(Adopted::Gone {
+                identity: None,
+                process: None,
+            })
+        }
     }
 }
 

@@ -28,6 +28,8 @@ mod properties;
 mod simulated;
 #[cfg(test)]
 mod stories;
+#[cfg(test)]
+mod stories_down;
 mod up;
 
 pub use desired::{Dependency, Desired, Image, Network, Service, Volume};

@@ -389,3 +389,180 @@ pub(super) fn not_a_file(kind: &str, key: &str) -> Failure {
     ))
     .hint("write its content to a file and name that with `file:`")
 }
+
+#[cfg(test)]
+mod tests {
+    use bowline_compose::load::{Env, MemoryFiles, Options, load};
+
+    use super::*;
+
+    fn project(text: &str) -> Project {
+        let files = MemoryFiles::default()
+            .with("/shop/compose.yaml", text)
+            .with("/shop/app.conf", "x");
+        let options = Options {
+            cwd: "/shop".into(),
+            ..Options::default()
+        };
+        let loaded = load(&files, &Env::new(), &options);
+        loaded.unwrap_or_else(|faults| panic!("{faults}")).project
+    }
+
+    fn create(project: &Project, inherit: &[Inherited]) -> ContainerCreate {
+        let target = Target {
+            service: "web".into(),
+            number: 2,
+            name: "shop-web-2".into(),
+            reference: "0123_shop-web-2".into(),
+        };
+        let hashes = Hashes {
+            own: Some("own".into()),
+            compose: Some("theirs".into()),
+        };
+        let depends_on = labels::parse_depends_on("db:service_healthy:true");
+        replica(&Replica {
+            project,
+            service: &project.services["web"],
+            hashes: &hashes,
+            depends_on: &depends_on,
+            target: &target,
+            replaces: Some("shop-web-2"),
+            inherit,
+            joins: &BTreeMap::from([("db".to_owned(), "shop-db-1".to_owned())]),
+            image: "sha256:1",
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_service_becomes_a_body() {
+        let project = project(
+            "name: shop\nservices:\n  web:\n    image: nginx\n    command: run it\n    \
+             environment: {A: '1', B: }\n    ports: ['127.0.0.1:8080:80']\n    expose: ['90']\n    \
+             restart: on-failure:3\n    mem_limit: 50m\n    cpus: 0.5\n    stop_grace_period: 1500ms\n    \
+             extra_hosts: ['a=1.2.3.4']\n    networks: {edge: {aliases: [www]}, back: {priority: 5}}\n    \
+             healthcheck: {test: [CMD, ok], interval: 2s}\n    ulimits: {nofile: 9}\n    links: ['db:sql']\n  \
+             db: {image: pg, networks: [back]}\nnetworks: {edge: {}, back: {}}\n",
+        );
+        let ContainerCreate {
+            config,
+            host_config: host,
+            networking_config,
+        } = create(&project, &[]);
+        assert_eq!(config.cmd.unwrap().0, ["run", "it"]);
+        assert_eq!(config.entrypoint, None);
+        assert_eq!(config.env, ["A=1"]);
+        assert_eq!(config.stop_timeout, Some(2));
+        assert_eq!(
+            config.exposed_ports.keys().collect::<Vec<_>>(),
+            ["80/tcp", "90/tcp"]
+        );
+        assert_eq!(config.healthcheck.unwrap().interval, 2_000_000_000);
+        assert_eq!(host.restart_policy.maximum_retry_count, 3);
+        assert_eq!((host.memory, host.nano_cpus), (50 << 20, 500_000_000));
+        assert_eq!(host.extra_hosts, ["a:1.2.3.4"]);
+        assert_eq!(host.ulimits[0].hard, 9);
+        assert_eq!(host.network_mode, "shop_back");
+        let edge = networking_config.endpoints_config["shop_edge"]
+            .clone()
+            .unwrap();
+        assert_eq!(edge.aliases.unwrap(), ["shop-web-2", "web", "www"]);
+        assert_eq!(edge.links.unwrap(), ["shop-db-1:sql"]);
+        let expected = [
+            (labels::PROJECT, "shop"),
+            (labels::SERVICE, "web"),
+            (labels::NUMBER, "2"),
+            (labels::ONE_OFF, "False"),
+            (labels::CONFIG_HASH, "theirs"),
+            (labels::OWN_HASH, "own"),
+            (labels::IMAGE, "sha256:1"),
+            (labels::DEPENDS_ON, "db:service_healthy:true"),
+            (labels::REPLACE, "shop-web-2"),
+            (labels::WORKING_DIR, "/shop"),
+            (labels::CONFIG_FILES, "/shop/compose.yaml"),
+        ];
+        for (label, value) in expected {
+            assert_eq!(config.labels[label], value, "{label}");
+        }
+    }
+
+    #[test]
+    fn mounts_take_the_form_that_says_all() {
+        let project = project(
+            "name: shop\nservices:\n  web:\n    image: nginx\n    configs: [app]\n    \
+             secrets: [{source: key, target: k}]\n    tmpfs: ['/t:size=1m']\n    volumes:\n      \
+             - data:/data:ro\n      - ./src:/src\n      - /anonymous\n      \
+             - {type: bind, source: ./must, target: /must, bind: {create_host_path: false}}\n\
+             volumes: {data: {}}\nconfigs: {app: {file: ./app.conf}}\nsecrets: {key: {file: ./app.conf}}\n",
+        );
+        let inherit =
+            [("/anonymous", "a"), ("/from-image", "b")].map(|(target, volume)| Inherited {
+                volume: volume.into(),
+                target: target.into(),
+            });
+        let host = create(&project, &inherit).host_config;
+        assert_eq!(host.binds, ["shop_data:/data:ro", "/shop/src:/src:rw"]);
+        assert_eq!(host.tmpfs["/t"], "size=1m");
+        let shown: Vec<(&str, &str, &str, bool)> = host
+            .mounts
+            .iter()
+            .map(|m| (&*m.kind, &*m.source, &*m.target, m.read_only))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("volume", "a", "/anonymous", false),
+                ("bind", "/shop/must", "/must", false),
+                ("volume", "b", "/from-image", false),
+                ("bind", "/shop/app.conf", "/app", true),
+                ("bind", "/shop/app.conf", "/run/secrets/k", true),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_shared_network_names_the_container() {
+        let project = project(
+            "name: shop\nservices:\n  web: {image: nginx, network_mode: 'service:db'}\n  db: {image: pg}\n",
+        );
+        let create = create(&project, &[]);
+        assert_eq!(create.host_config.network_mode, "container:shop-db-1");
+        assert!(create.networking_config.endpoints_config.is_empty());
+    }
+
+    #[test]
+    fn a_one_off_container_is_not_the_service() {
+        let project = project(
+            "name: shop\nservices:\n  web: {image: nginx, command: serve, restart: always, ports: ['80:80'],\n    \
+             networks: {default: {aliases: [www]}}}\n",
+        );
+        let wish = OneOff {
+            name: "shop-web-run-1".into(),
+            slug: "1".into(),
+            command: vec!["sh".into()],
+            environment: vec!["A=1".into()],
+            remove: true,
+            ..OneOff::default()
+        };
+        let service = &project.services["web"];
+        let made = one_off(
+            &project,
+            service,
+            &Hashes::default(),
+            "sha256:1",
+            &BTreeMap::new(),
+            &wish,
+        );
+        let made = made.unwrap();
+        assert_eq!(made.config.cmd.unwrap().0, ["sh"]);
+        assert_eq!(made.config.env, ["A=1"]);
+        assert_eq!(made.config.labels[labels::ONE_OFF], "True");
+        assert!(!made.config.labels.contains_key(labels::NUMBER));
+        assert!(made.host_config.port_bindings.is_empty() && made.host_config.auto_remove);
+        assert_eq!(made.host_config.restart_policy.name, "no");
+        let endpoint = made.networking_config.endpoints_config["shop_default"]
+            .clone()
+            .unwrap();
+        assert_eq!(endpoint.aliases.unwrap(), ["shop-web-run-1"]);
+    }
+}

@@ -58,7 +58,7 @@ impl Config {
     pub(super) fn run(self, context: &Context) -> Outcome {
         let mut project = context.project(&self.services)?;
         if !self.services.is_empty() {
-            let known = super::up::named(&project, &self.services);
+            let known = super::prepare::named(&project, &self.services);
             if let Some(name) = self.services.iter().find(|name| !known.contains(*name)) {
                 return Err(Failure::new(format!("no such service: `{name}`")));
             }

@@ -9,8 +9,9 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::containers::{self, Labelled as _};
 use super::context::Context;
+use super::prepare::Prepared;
 use super::signals::Interrupts;
-use super::up::{Prepared, Up};
+use super::up::Up;
 use crate::apply::{self, Notice, Options, Watch};
 use crate::logs::{Follower, Following, Printer, Source, prefix};
 use crate::ui::{Mode, Outcome};

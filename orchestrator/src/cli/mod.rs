@@ -16,6 +16,7 @@ mod logs;
 mod ls;
 mod plan;
 mod port;
+mod prepare;
 mod ps;
 mod pull;
 mod run;

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::context::Context;
-use super::up::{Making, prepare};
+use super::prepare::{Making, prepare};
 use crate::ui::Outcome;
 
 /// See the module.

@@ -11,9 +11,9 @@ use clap::Args;
 use super::containers::{self, Labelled as _};
 use super::context::Context;
 use super::exec::refused;
+use super::prepare::{Making, Prepared, prepare};
 use super::signals::Interrupts;
 use super::streams::{Resize, join};
-use super::up::{Making, Prepared, prepare};
 use crate::apply::{OneOff, Options, one_off};
 use crate::ui::{Failure, Outcome, WithContext as _};
 

@@ -159,7 +159,13 @@ impl Actor {
         match message {
             Message::Start(reply) => {
                 let result = self.start().await;
+                // Removed before the answer, so that a client that is told of the failure finds nothing left of it.
+                let flow = match &result {
+                    Err(_) => self.auto_remove_unstarted().await,
+                    Ok(_) => Flow::On,
+                };
                 answer(reply, result);
+                return flow;
             }
             Message::Stop {
                 signal,
@@ -215,6 +221,7 @@ impl Actor {
                 return self.shim_event(event).await;
             }
             Message::Shim { .. } => {}
+            Message::Settle(reply) => answer(reply, Ok(())),
             Message::Probed {
                 launch,
                 probe,

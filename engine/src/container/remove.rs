@@ -42,6 +42,16 @@ impl Actor {
         Flow::On
     }
 
+    /// A container that is to go when it ends also goes when its start fails.
+    pub(super) async fn auto_remove_unstarted(&mut self) -> Flow {
+        let idle = matches!(self.record.phase, Phase::Created | Phase::Exited);
+        if self.record.host.auto_remove && idle {
+            self.auto_remove().await
+        } else {
+            Flow::On
+        }
+    }
+
     pub(super) async fn auto_remove(&mut self) -> Flow {
         match self.erase(true).await {
             Ok(()) => Flow::Gone,

@@ -1,5 +1,6 @@
 //! Creating a container: everything that can be refused is refused before the first effect.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::Engine;
 use crate::container::{self, Resume};
 use crate::create::merge::merge;
 use crate::create::mounts::{self, MountError, Wanted};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::launch::{files, spec};
 use crate::record::{ContainerRecord, Endpoint, MountKind, MountPoint};
 use crate::restart::Policy;
@@ -53,12 +54,13 @@ impl Engine {
             None => ids::name_from(&id),
         };
         check_name(&name)?;
-        let mut record = self.compose_record(&id, &name, request, &image)?;
+        let record = self.compose_record(&id, &name, request, &image);
+        let mut record = record.map_err(only_the_image_is_missing)?;
         self.containers().reserve(&name, &id)?;
         let made = block_in_place(|| self.make(&mut record, &image));
         if let Err(error) = made {
             self.containers().release(&name);
-            return Err(error);
+            return Err(only_the_image_is_missing(error));
         }
         let attributes = record.event_attributes();
         let handle = container::spawn(self, record, Resume::Idle);
@@ -175,13 +177,13 @@ impl Engine {
     fn endpoints(
         &self,
         host: &HostConfig,
-        mut asked: std::collections::BTreeMap<String, Option<EndpointSettings>>,
+        mut asked: BTreeMap<String, Option<EndpointSettings>>,
     ) -> Result<IndexMap<String, Endpoint>> {
         let mode = host.network_mode.as_str();
         if mode.starts_with("container:") {
             return Ok(IndexMap::new());
         }
-        let first = asked.remove(mode).flatten().unwrap_or_default();
+        let first = own_settings(&mut asked, mode);
         let mut wishes = vec![(mode.to_owned(), first)];
         // In the modes without a network of its own, what else is asked for cannot be joined.
         if !["host", "none"].contains(&mode) {
@@ -303,6 +305,24 @@ impl Engine {
             copied.map_err(|error| Error::failed("fill the volume from the image", &error));
         copied.map(drop)
     }
+}
+
+/// A client that is answered 404 pulls the image and tries again, so nothing else that is missing may say so.
+fn only_the_image_is_missing(error: Error) -> Error {
+    match error.kind {
+        ErrorKind::NotFound => Error::invalid(error.message),
+        _ => error,
+    }
+}
+
+/// The wishes for the network of the mode. Docker's command line calls the default bridge `default` here.
+fn own_settings(
+    asked: &mut BTreeMap<String, Option<EndpointSettings>>,
+    mode: &str,
+) -> EndpointSettings {
+    let by_default = (mode == "bridge").then(|| asked.remove("default"));
+    let named = asked.remove(mode).flatten();
+    named.or(by_default.flatten().flatten()).unwrap_or_default()
 }
 
 /// What is recognised and not there yet is refused, not ignored.
@@ -434,4 +454,34 @@ fn host_name() -> String {
     let name = nix::unistd::gethostname().ok();
     name.and_then(|name| name.into_string().ok())
         .unwrap_or_else(|| "localhost".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(alias: &str) -> Option<EndpointSettings> {
+        Some(EndpointSettings {
+            aliases: Some(vec![alias.into()]),
+            ..EndpointSettings::default()
+        })
+    }
+
+    #[test]
+    fn the_default_bridge_is_also_called_default() {
+        let mut asked = BTreeMap::from([("default".to_owned(), wish("a"))]);
+        let settings = own_settings(&mut asked, "bridge");
+        assert_eq!((settings.aliases, asked.len()), (Some(vec!["a".into()]), 0));
+        let mut asked = BTreeMap::from([("default".to_owned(), wish("a"))]);
+        let settings = own_settings(&mut asked, "shop");
+        assert_eq!((settings.aliases, asked.len()), (None, 1));
+    }
+
+    #[test]
+    fn a_missing_network_is_not_mistaken_for_a_missing_image() {
+        let error = only_the_image_is_missing(Error::not_found("network x not found"));
+        assert_eq!(error.kind, ErrorKind::Invalid);
+        let error = only_the_image_is_missing(Error::conflict("taken"));
+        assert_eq!(error.kind, ErrorKind::Conflict);
+    }
 }

@@ -31,6 +31,7 @@ impl Engine {
                     ("GitCommit".into(), crate::commit().into()),
                     ("Os".into(), "linux".into()),
                     ("Arch".into(), architecture().into()),
+                    ("Experimental".into(), "false".into()),
                 ]),
             }],
             version: version.into(),

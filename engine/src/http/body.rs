@@ -27,6 +27,11 @@ pub(super) async fn bytes(body: Incoming) -> Result<Bytes> {
     }
 }
 
+/// Reads the body to its end, or to where the client left, and keeps nothing of it.
+pub(super) async fn discard(mut body: Incoming) {
+    while let Some(Ok(_)) = body.frame().await {}
+}
+
 /// The body as JSON; an empty one is the default.
 pub(super) async fn json<T: DeserializeOwned + Default>(
     headers: &HeaderMap,

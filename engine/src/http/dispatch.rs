@@ -10,7 +10,7 @@ use super::path::{ApiVersion, Target};
 use super::query::Query;
 use super::reply::{self, Reply};
 use super::route::{All, Route, route};
-use super::{containers, events, exec, images, networks, system, volumes};
+use super::{body, containers, events, exec, images, networks, system, volumes};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logs::Watcher;
@@ -91,7 +91,14 @@ async fn handle(
         Route::EngineCheck => reply::ok(&call.engine.check().await?),
         Route::Plugins => reply::ok(&[(); 0]),
         Route::Swarm => Err(Error::new(ErrorKind::Unavailable, NO_SWARM)),
-        Route::Unsupported(what) => Err(Error::unsupported(format!("{what} is not supported yet"))),
+        Route::BuildPrune => {
+            reply::ok(&serde_json::json!({"CachesDeleted": [], "SpaceReclaimed": 0}))
+        }
+        Route::Unsupported(what) => {
+            // A client that is still sending an archive reads no answer.
+            body::discard(call.body).await;
+            Err(Error::unsupported(format!("{what} is not supported yet")))
+        }
         Route::Unknown => Err(Error::not_found("page not found")),
     }
 }

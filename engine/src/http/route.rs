@@ -24,6 +24,8 @@ pub(super) enum Route<'a> {
     EngineConfig,
     /// Ours: what was left behind.
     EngineCheck,
+    /// There is no build cache, so nothing of it is left to remove.
+    BuildPrune,
     Plugins,
     /// Belongs to swarm, which we are not.
     Swarm,
@@ -106,6 +108,7 @@ pub(super) fn route<'a>(method: &Method, path: &'a str) -> Route<'a> {
         ("GET", "events", "") => Route::Events,
         ("GET", "bowline", "config") => Route::EngineConfig,
         ("GET", "bowline", "check") => Route::EngineCheck,
+        ("POST", "build", "prune") => Route::BuildPrune,
         ("GET", "plugins", "") => Route::Plugins,
         (_, "plugins", _) => Route::Unsupported("plugins"),
         (_, "swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", _) => Route::Swarm,
@@ -328,9 +331,10 @@ mod tests {
         assert_eq!(of("POST", "swarm/init"), Route::Swarm);
         assert_eq!(of("POST", "build"), Route::Unsupported("building images"));
         assert_eq!(
-            of("POST", "build/prune"),
+            of("POST", "build/cancel"),
             Route::Unsupported("building images")
         );
+        assert_eq!(of("POST", "build/prune"), Route::BuildPrune);
         assert!(matches!(
             of("PUT", "containers/a/archive"),
             Route::Unsupported(_)

@@ -9,6 +9,7 @@ pub mod netns;
 pub mod bpf;
 pub mod fdpass;
 pub mod memfd;
+pub mod memory;
 pub mod mount;
 pub mod net;
 pub mod process;

@@ -524,26 +524,3 @@ fn inherit(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: it is open, was placed for us by whoever started this process, and each number is taken once.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
-
-/// Hands memory back that was needed once: free heap pages, and, on the main thread, the stack below the caller.
-pub fn give_back_memory() {
-    // The kernel keeps at least 128 MiB below the main thread's stack free of other mappings.
-    const DEEP: usize = 4 * 1024 * 1024;
-    const SPARE: usize = 4 * 1024;
-    // SAFETY: only asks the allocator to return what is free.
-    unsafe { libc::malloc_trim(0) };
-    if !rustix::thread::gettid().eq(&rustix::process::getpid()) {
-        return;
-    }
-    let local = 0u8;
-    let top = ((&raw const local).addr() - SPARE) & !4095;
-    // SAFETY: the range lies below every live frame of this thread's stack; pages that are not mapped there are an
-    // error that is ignored, and dropped ones read as zeroes when the stack grows again.
-    unsafe {
-        libc::madvise(
-            ptr::without_provenance_mut(top - DEEP),
-            DEEP,
-            libc::MADV_DONTNEED,
-        )
-    };
-}

@@ -63,7 +63,10 @@ fn instruction(&[a, b, jt, jf, c, d, e, f]: &[u8; 8]) -> Instruction {
 }
 
 /// Reads the plan and begins the container. A container that cannot be begun is a failure to tell, not one of ours.
-pub(super) fn boot() -> io::Result<Keeper> {
+///
+/// Its frame holds the whole launch, and must not be a part of one that lives as long as the shim.
+#[inline(never)]
+pub(super) fn boot() -> io::Result<Box<Keeper>> {
     let mut fds = process::inherited(PLAN_FD, 1)?;
     let listener = process::inherited(LISTENER_FD, 1)?
         .pop()
@@ -84,7 +87,9 @@ pub(super) fn boot() -> io::Result<Keeper> {
     let forwards = forwards(&launch, passed)?;
     let settings = Settings::new(&launch, capabilities);
     let revival = Revival::new(launch.engine_life.clone().filter(|_| launch.revive));
-    let mut keeper = Keeper::new(settings, plan, listener, kept, forwards, revival);
+    let mut keeper = Box::new(Keeper::new(
+        settings, plan, listener, kept, forwards, revival,
+    ));
     if let Some(relief) = relief {
         take_over(&mut keeper, &launch, relief, first_extra)?;
         return Ok(keeper);

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use bowline_sys::{fdpass, process};
+use bowline_sys::{fdpass, memory};
 
 use super::boot::Plan;
 use super::conn::Connection;
@@ -60,6 +60,8 @@ pub(super) struct Keeper {
     pub(super) recorded: VecDeque<String>,
     /// When it will have been quiet for a while.
     quiet_at: Option<Instant>,
+    /// Something happened that took more of the program than passing output on does.
+    stirred: bool,
 }
 
 /// What of the launch is needed later.
@@ -147,6 +149,7 @@ impl Keeper {
             dismissed: false,
             recorded: VecDeque::new(),
             quiet_at: None,
+            stirred: true,
         }
     }
 
@@ -207,6 +210,10 @@ impl Keeper {
     }
 
     fn handle(&mut self, event: Event) {
+        self.stirred |= matches!(
+            event.token,
+            Token::Listener | Token::Connection(_) | Token::Container(Part::Birth | Part::End)
+        );
         match event.token {
             Token::Listener => self.welcome(),
             Token::Connection(number) => self.serve(number, event),
@@ -236,7 +243,18 @@ impl Keeper {
         if self.quiet_at.is_some_and(|time| Instant::now() >= time) {
             self.quiet_at = None;
             self.look_for_oom();
-            process::give_back_memory();
+            self.settle();
+        }
+    }
+
+    /// Gives back what was needed once: a shim lives long and there are many.
+    fn settle(&mut self) {
+        memory::give_back_free();
+        if std::mem::take(&mut self.stirred) {
+            // It was made among what is gone now; where that was there is room, and above it can go.
+            self.cgroup = self.cgroup.clone();
+            memory::give_back_free();
+            memory::forget_program();
         }
     }
 
@@ -367,8 +385,8 @@ impl Keeper {
                         warnings: self.warnings.clone(),
                     };
                     self.answer(asker, &reply);
-                    // What the preparation took is not needed again; a shim lives long and there are many.
-                    process::give_back_memory();
+                    // What the preparation took is not needed again, and the start may be long in coming.
+                    memory::give_back_free();
                     Life::Held(pending)
                 }
                 Err(error) => {

@@ -6,14 +6,17 @@
 //! hears `ready` all the same, once the winner is.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use bowline_client::{Client, Endpoint};
+use tokio::io::AsyncReadExt as _;
 
 use crate::ui::{Failure, Outcome, WithContext as _};
 
@@ -22,6 +25,9 @@ pub(crate) type Environment = BTreeMap<String, String>;
 
 /// How often an engine may leave, or be killed, between its start and our first word to it.
 const ATTEMPTS: usize = 5;
+
+/// How long shims have to bring an engine back.
+const SHIMS_FIRST: Duration = Duration::from_millis(1500);
 
 /// What an engine may know of its starter's environment.
 const PASSED: &[&str] = &["PATH", "HOME", "TZ", "RUST_LOG", "RUST_BACKTRACE"];
@@ -67,6 +73,26 @@ pub(crate) async fn connect(host: Option<&str>, environment: &Environment) -> Ou
     Err(Failure::new(format!(
         "the engine at {endpoint} comes and goes without an answer"
     )))
+}
+
+/// While something is being done: an engine that dies, and that no shim brings back, is started again, so that whoever
+/// waits for it can go on.
+pub(crate) async fn attend(host: Option<&str>, environment: &Environment) -> Infallible {
+    let path = run_root(environment).join("bowline.sock");
+    match endpoint(host, environment) {
+        Ok(Endpoint::Unix(named)) if named == path => {}
+        // Not ours to start.
+        _ => return std::future::pending().await,
+    }
+    loop {
+        if let Ok(mut open) = tokio::net::UnixStream::connect(&path).await {
+            // Nothing is ever said here; it ends with the engine.
+            let _end = open.read(&mut [0]).await;
+        }
+        tokio::time::sleep(SHIMS_FIRST).await;
+        // What is wrong with it the next request will say.
+        let _failure = connect(host, environment).await;
+    }
 }
 
 /// Opens a connection and holds it until the command ends: an engine that has a client does not leave.

@@ -101,9 +101,10 @@ impl Host {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The interface name of the bridge of a network with this id.
+    /// The interface name of the bridge of a network with this id. Its letter after the prefix tells it from the host's
+    /// end of a container's interface.
     pub fn bridge_name(&self, id: &str) -> String {
-        format!("{}{}", self.config.prefix, short_hash(&[id], 8))
+        format!("{}b{}", self.config.prefix, short_hash(&[id], 7))
     }
 
     /// A free subnet for a network; the same one for the same `key` as long as nothing is in the way.

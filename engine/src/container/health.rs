@@ -22,6 +22,11 @@ impl Actor {
         Check::from_config(config, &self.record.shell)
     }
 
+    /// What is recorded together with a start: nobody must see a container that runs and seems to have no check.
+    pub(super) fn begin_health(&mut self) {
+        self.record.health = self.check().map(|_| Health::default());
+    }
+
     /// Begins probing from `starting`, as a start, an unpause and a new engine do.
     pub(super) fn start_probes(&mut self) {
         self.stop_probes();

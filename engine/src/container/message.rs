@@ -35,6 +35,8 @@ pub(crate) struct ExecTicket {
 /// A request to, or an event for, one container.
 #[derive(Debug)]
 pub(crate) enum Message {
+    /// Answers once everything before it is done, what an earlier engine left among it.
+    Settle(Reply<()>),
     /// Answers whether anything changed.
     Start(Reply<bool>),
     /// Answers whether anything changed, once the container has ended.

@@ -52,6 +52,7 @@ impl Actor {
                 self.follow(Arc::new(shim));
                 self.hold_terminal().await;
                 self.resume_network(kept).await;
+                self.begin_health();
                 self.save_what_is();
                 self.start_probes();
             }
@@ -92,6 +93,7 @@ impl Actor {
                 }
                 self.rebuild_network().await;
                 self.relieve(identity, process).await;
+                self.begin_health();
                 self.save_what_is();
                 self.start_probes();
             }

@@ -62,6 +62,7 @@ impl Actor {
         run.code = 0;
         run.oom_killed = false;
         self.record.phase = Phase::Running;
+        self.begin_health();
         self.save_what_is();
         self.hold_terminal().await;
         self.event("start", &[]);

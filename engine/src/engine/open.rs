@@ -93,6 +93,7 @@ impl Engine {
         let boot_id = boot_id();
         let (bridges, publications) = needed(&found, &boot_id);
         let host = Host::open(network_config(&settings)?, &bridges, &publications)?;
+        sweep_bridges(&host, &bridges, &settings.interface_prefix)?;
         let net = NetThread::start(host)
             .map_err(|error| OpenError::System("start the network thread", error))?;
         let networks = Networks::new(found.networks, &found.containers);
@@ -121,7 +122,7 @@ impl Engine {
             store,
         });
         engine.give_default_bridge_a_subnet().await?;
-        engine.resume(found.containers)?;
+        engine.resume(found.containers).await?;
         engine.keep_rules_whole().await;
         Ok(engine)
     }
@@ -152,12 +153,13 @@ impl Engine {
     }
 
     /// Starts the actors; each finds out what became of its container.
-    fn resume(self: &Arc<Self>, records: Vec<ContainerRecord>) -> Result<(), OpenError> {
+    async fn resume(self: &Arc<Self>, records: Vec<ContainerRecord>) -> Result<(), OpenError> {
         let mut resumes = HashMap::new();
         for record in &records {
             // All looks before the first actor: an adoption that is refused must leave everything as it was.
             resumes.insert(record.id.clone(), self.look(record)?);
         }
+        let mut adopting = Vec::new();
         let present = records.iter().filter(|record| {
             record.boot == self.boot_id
                 && (record.phase.is_alive() || record.phase == Phase::Restarting)
@@ -170,7 +172,11 @@ impl Engine {
             if self.containers().reserve(&record.name, &id).is_err() {
                 tracing::error!(container = record.name, "two containers of one name");
             }
+            let adopts = matches!(resume, Resume::Adopted(_));
             let handle = container::spawn(self, record, resume);
+            if adopts {
+                adopting.push(handle.clone());
+            }
             self.containers().insert(&id, handle.clone());
             if removing {
                 tokio::spawn(async move {
@@ -184,6 +190,16 @@ impl Engine {
                     }
                 });
             }
+        }
+        // The first answer already shows what is, not what was recorded by an engine that died.
+        let settled = async {
+            for handle in adopting {
+                // Removed meanwhile, which is settled too.
+                drop(handle.ask(container::Message::Settle).await);
+            }
+        };
+        if tokio::time::timeout(SETTLE, settled).await.is_err() {
+            tracing::warn!("some containers take longer than {SETTLE:?} to be taken over");
         }
         Ok(())
     }
@@ -343,8 +359,25 @@ fn needed(found: &Found, boot_id: &str) -> (Vec<Bridge>, Vec<Publication>) {
     (bridges.collect(), publications.collect())
 }
 
+/// How long the first answer waits for containers to be taken over.
+const SETTLE: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Whether a name has a record.
 type Known<'k> = &'k dyn Fn(&str) -> bool;
+
+/// Bridges that no running container needs: they are made again when somebody joins, and one whose network was being
+/// removed when an engine died is nobody's.
+fn sweep_bridges(host: &Host, bridges: &[Bridge], prefix: &str) -> Result<(), OpenError> {
+    // The host's ends of containers' links; each goes with its namespace.
+    let pair = format!("{prefix}v");
+    for link in host.ledger()?.links {
+        let needed = bridges.iter().any(|bridge| bridge.ifname == link);
+        if !needed && !link.starts_with(&pair) {
+            host.remove_bridge(&link)?;
+        }
+    }
+    Ok(())
+}
 
 /// What has no committed record is nobody's: folders of containers and volumes, pinned namespaces.
 fn sweep(settings: &Settings, found: &Found) {

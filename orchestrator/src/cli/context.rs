@@ -173,7 +173,11 @@ impl Context {
             meter: &meter,
             options,
         };
-        Box::pin(execution.run()).await?;
+        let attended = autostart::attend(self.globals.host.as_deref(), &self.environment);
+        tokio::select! {
+            done = Box::pin(execution.run()) => done?,
+            never = attended => match never {},
+        }
         Ok(true)
     }
 

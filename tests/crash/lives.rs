@@ -12,7 +12,7 @@ const SLEEPER: &str = "services:\n  one:\n    image: bowline/demo\n    command: 
 /// An engine that a command started must leave by itself, and take everything with it.
 #[test]
 fn an_idle_engine_leaves_and_leaves_nothing() {
-    let world = World::new();
+    let world = World::with(&[("BOWLINE_IDLE_TIMEOUT", "3")]);
     world.bowline(&["volume", "ls"]).ok();
     let engine = world.engine();
     gone(engine);

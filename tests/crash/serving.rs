@@ -165,7 +165,7 @@ fn nothing_is_lost_while_the_engine_is_dead() {
 /// A page whose making asks for a name, in the gap: nobody answers that yet, and it must come late instead of never.
 fn ask_late(port: u16) -> thread::JoinHandle<std::io::Result<String>> {
     thread::spawn(move || {
-        thread::sleep(GAP.mul_f32(0.6));
+        thread::sleep(GAP.mul_f32(0.9));
         get(([127, 0, 0, 1], port).into(), "/")
     })
 }

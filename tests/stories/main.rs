@@ -1,9 +1,15 @@
 //! Stories on the real kernel. Each has one obligation, an engine of its own, and ends with an empty ledger.
 
+mod bad_input;
 mod converge;
 mod hello;
 mod inside;
+mod leaks;
+mod limits;
+mod lives;
+mod logs;
 mod names;
+mod one_off;
 mod order;
 mod ports;
 mod volumes;

@@ -1,0 +1,9 @@
+//! Clients that were written for another engine: the stock `docker` command line, Docker Compose, and real images. Each
+//! test has an engine of its own, looks at what the client shows and at what the engine holds, and ends with an empty
+//! ledger. A client that is not here fails its tests: `tests/run` installs them.
+
+mod compose;
+mod docker;
+mod guestbook;
+mod refusals;
+mod stock;

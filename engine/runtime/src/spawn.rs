@@ -167,7 +167,11 @@ impl Shims {
     ) -> Result<OwnedFd, StartError> {
         let run_dir = CString::new(launch.run_dir.as_os_str().as_bytes());
         let run_dir = run_dir.map_err(|error| {
-            StartError::io(StartStep::Shim, "name the shim", &std::io::Error::other(error))
+            StartError::io(
+                StartStep::Shim,
+                "name the shim",
+                &std::io::Error::other(error),
+            )
         })?;
         let join = launch
             .cgroup

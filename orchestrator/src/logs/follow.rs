@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bowline_api::WaitCondition;
 use bowline_client::{Client, LogsOptions};
 use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
@@ -198,6 +199,18 @@ enum Life {
     Unknown,
 }
 
+/// Whether the container's logging driver keeps nothing that could be read.
+fn is_unreadable(error: &bowline_client::Error) -> bool {
+    const NOT_IMPLEMENTED: u16 = 501;
+    matches!(
+        error,
+        bowline_client::Error::Api {
+            status: NOT_IMPLEMENTED,
+            ..
+        }
+    )
+}
+
 impl Reader {
     async fn run(mut self) {
         let mut pause = Duration::from_millis(20);
@@ -240,8 +253,10 @@ impl Reader {
             ..LogsOptions::default()
         };
         self.cursor.resume();
-        let Ok(mut stream) = self.client.container_logs(&self.id, &options).await else {
-            return false;
+        let mut stream = match self.client.container_logs(&self.id, &options).await {
+            Ok(stream) => stream,
+            Err(error) if is_unreadable(&error) => return self.outlive().await,
+            Err(_) => return false,
         };
         let mut splitter = Splitter::default();
         while let Some(chunk) = stream.next().await {
@@ -256,6 +271,17 @@ impl Reader {
             self.tell(splitter.finish()).await;
         }
         true
+    }
+
+    /// Waits for the end of a container that keeps no log. Returns whether the engine answered.
+    async fn outlive(&self) -> bool {
+        let waiting = self
+            .client
+            .container_wait(&self.id, WaitCondition::NotRunning);
+        match waiting.await {
+            Ok(waiting) => waiting.exit().await.is_ok(),
+            Err(_) => false,
+        }
     }
 
     async fn tell(&mut self, lines: Vec<Line>) -> bool {

@@ -143,21 +143,19 @@ impl Engine {
             }
         }
         let dangling = filters.truth("dangling").map_err(invalid)?;
-        let images = block_in_place(|| self.images().list())?;
+        let mut images = block_in_place(|| self.images().list())?;
         let records = self.records();
-        let chosen = images.iter().filter(|image| {
+        images.retain_mut(|image| {
             filters.matches_labels(&image.config.labels)
                 && dangling.is_none_or(|wanted| image.tags.is_empty() == wanted)
-                && filters.any("reference", |pattern| {
-                    image.tags.iter().any(|tag| reference_fits(tag, pattern))
-                })
+                && keep_named(&mut image.tags, filters)
         });
         let row = |image: &Image| {
             let id = image.id.to_string();
             let containers = records.iter().filter(|record| record.image == id).count();
             summary(image, i64::try_from(containers).unwrap_or(i64::MAX))
         };
-        Ok(chosen.map(row).collect())
+        Ok(images.iter().map(row).collect())
     }
 
     /// `DELETE /images/{name}`.
@@ -434,6 +432,15 @@ fn deleted(removed: Removed) -> ImageDeleted {
     }
 }
 
+/// Keeps the names that the filter `reference` asks for; false where it asks and none is left.
+fn keep_named(tags: &mut Vec<Reference>, filters: &Filters) -> bool {
+    if !filters.has("reference") {
+        return true;
+    }
+    tags.retain(|tag| filters.any("reference", |pattern| reference_fits(tag, pattern)));
+    !tags.is_empty()
+}
+
 /// Docker's rule: the pattern is a glob over the familiar name, with or without its tag. Understood here: `*` anywhere.
 fn reference_fits(reference: &Reference, pattern: &str) -> bool {
     let (name, repository) = (reference.familiar(), reference.familiar_repository());
@@ -551,7 +558,21 @@ fn config(config: &ImageConfig) -> Config {
 
 #[cfg(test)]
 mod tests {
-    use super::glob;
+    use super::*;
+
+    #[test]
+    fn an_image_asked_for_by_one_name_is_listed_under_that_name_only() {
+        let names = || ["busybox:1", "busybox:latest"].map(|name| name.parse().unwrap());
+        let listed = |filter: &str| {
+            let mut tags: Vec<Reference> = names().into();
+            let kept = keep_named(&mut tags, &Filters::parse(filter).unwrap());
+            (kept, tags.len())
+        };
+        assert_eq!(listed(r#"{"reference":["busybox:1"]}"#), (true, 1));
+        assert_eq!(listed(r#"{"reference":["busybox"]}"#), (true, 2));
+        assert_eq!(listed(r#"{"reference":["redis"]}"#), (false, 0));
+        assert_eq!(listed("{}"), (true, 2));
+    }
 
     #[test]
     fn a_star_stops_at_a_slash() {

@@ -8,6 +8,7 @@
     reason = "seeds and measures belong beside a story's outcome"
 )]
 
+mod ends;
 mod instants;
 mod kill;
 mod lives;

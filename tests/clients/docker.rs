@@ -93,6 +93,12 @@ fn flags_of_run_reach_the_process() {
         stats.starts_with("limited ") && stats.ends_with("/ 64MiB 1"),
         "{stats}"
     );
+    // A process finds its own limit where programs look for it, with either version of cgroups.
+    let look = "cat /sys/fs/cgroup/memory.max 2>/dev/null || cat /sys/fs/cgroup/memory/memory.limit_in_bytes";
+    assert_eq!(
+        stock.text(&["exec", "limited", "sh", "-c", look]),
+        "67108864"
+    );
     stock.text(&["rm", "-f", "limited"]);
     stock.ends_clean();
 }

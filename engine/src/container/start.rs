@@ -211,10 +211,10 @@ impl Actor {
                 record.run.pid
             ))))
         };
-        let unified = self.engine.unified_cgroups();
         let host_cgroup = match host.cgroupns_mode.as_str() {
-            // Docker's default: private where cgroups are unified, the host's elsewhere.
-            "" => host.privileged || !unified,
+            // Private with v1 too: in the host's namespace the mounts below /sys/fs/cgroup would show every cgroup of
+            // the machine, and the root's limits where programs look for their own.
+            "" => host.privileged,
             mode => mode == "host",
         };
         Ok(JoinNamespaces {

@@ -190,7 +190,7 @@ impl Shims {
             exe: self.executable.as_fd(),
             // Not read by the shim: it tells people, and ledgers, whose shim a process is.
             argv: &[NAME, &run_dir],
-            envp: &[],
+            envp: &[crate::shim::ENVIRONMENT],
             fds: &all,
             cgroup: into_cgroup(join.as_ref()),
             sibling: false,

@@ -4,7 +4,7 @@
 //! and writes down how it ended. It outlives the engine and decides nothing: whether to start again, and when, is the
 //! engine's business. One loop, one thread; only the log has another, because only a disk may have to be waited for.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 
 mod boot;
 mod client;
@@ -22,13 +22,13 @@ mod requests;
 mod revival;
 mod streams;
 
-/// How the C library allocates in a shim. By itself it keeps up to seven freed pieces of every size, wherever they lie,
-/// which holds a third of what a shim may cost; and it gives every thread a heap of its own.
-const ENVIRONMENT: &CStr = c"GLIBC_TUNABLES=glibc.malloc.tcache_count=0:glibc.malloc.arena_max=1";
+/// The shim's whole environment: how the C library allocates in it, which it reads once, before `main`. By itself it
+/// keeps up to seven freed pieces of every size, wherever they lie, which holds a third of what a shim may cost; and it
+/// gives every thread a heap of its own.
+pub(crate) const ENVIRONMENT: &CStr = c"GLIBC_TUNABLES=glibc.malloc.tcache_count=0:glibc.malloc.arena_max=1";
 
 /// The shim's whole life. `main` calls this before anything else when `argv[0]` is [`crate::SHIM_NAME`].
 pub fn shim_main() -> ! {
-    anew();
     let code = match boot::boot() {
         Ok(mut keeper) => {
             keeper.run();
@@ -38,18 +38,6 @@ pub fn shim_main() -> ! {
         Err(_) => 1,
     };
     leave(code)
-}
-
-/// Executes itself again with the [`ENVIRONMENT`], for it is read once, before `main`; unless whoever started this has
-/// set it. Half a millisecond, and descriptors stay open until the plan says which there are. Where that cannot be, a
-/// shim only costs more.
-fn anew() {
-    if std::env::var_os("GLIBC_TUNABLES").is_some() {
-        return;
-    }
-    let words = std::env::args_os().map(|word| CString::new(word.into_encoded_bytes()));
-    let words: Vec<CString> = words.filter_map(Result::ok).collect();
-    let _as_we_are = nix::unistd::execve(c"/proc/self/exe", &words, &[ENVIRONMENT]);
 }
 
 #[expect(clippy::exit, reason = "the end of a process, not of a function")]

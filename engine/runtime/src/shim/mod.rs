@@ -25,7 +25,8 @@ mod streams;
 /// The shim's whole environment: how the C library allocates in it, which it reads once, before `main`. By itself it
 /// keeps up to seven freed pieces of every size, wherever they lie, which holds a third of what a shim may cost; and it
 /// gives every thread a heap of its own.
-pub(crate) const ENVIRONMENT: &CStr = c"GLIBC_TUNABLES=glibc.malloc.tcache_count=0:glibc.malloc.arena_max=1";
+pub(crate) const ENVIRONMENT: &CStr =
+    c"GLIBC_TUNABLES=glibc.malloc.tcache_count=0:glibc.malloc.arena_max=1";
 
 /// The shim's whole life. `main` calls this before anything else when `argv[0]` is [`crate::SHIM_NAME`].
 pub fn shim_main() -> ! {

@@ -172,6 +172,9 @@ pub struct ContainerRecord {
     pub phase: Phase,
     /// A start was begun and not finished: set before the first effect, cleared by its result.
     pub starting: bool,
+    /// Its anonymous volumes go with it, also where the next engine finishes its removal.
+    #[serde(default)]
+    pub removes_volumes: bool,
     /// See [`Run`].
     pub run: Run,
     /// Restarts by policy since the last start by hand.

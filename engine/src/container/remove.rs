@@ -65,6 +65,8 @@ impl Actor {
     /// Removes files, then the record, then the name. Killed in between, the next engine finishes it.
     pub(super) async fn erase(&mut self, volumes: bool) -> Result<()> {
         self.record.phase = Phase::Removing;
+        self.record.removes_volumes |= volumes;
+        let volumes = self.record.removes_volumes;
         self.save()?;
         self.release_network().await;
         let roots = &self.engine.settings().roots;

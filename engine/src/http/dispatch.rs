@@ -90,16 +90,22 @@ async fn handle(
         Route::EngineConfig => reply::ok(&call.engine.effective_settings()),
         Route::EngineCheck => reply::ok(&call.engine.check().await?),
         Route::Plugins => reply::ok(&[(); 0]),
-        Route::Swarm => Err(Error::new(ErrorKind::Unavailable, NO_SWARM)),
+        Route::Swarm => {
+            body::discard(call.body).await;
+            Err(Error::new(ErrorKind::Unavailable, NO_SWARM))
+        }
         Route::BuildPrune => {
             reply::ok(&serde_json::json!({"CachesDeleted": [], "SpaceReclaimed": 0}))
         }
         Route::Unsupported(what) => {
-            // A client that is still sending an archive reads no answer.
+            // A client that is still sending reads no answer, here and wherever nobody wants the body.
             body::discard(call.body).await;
             Err(Error::unsupported(format!("{what} is not supported yet")))
         }
-        Route::Unknown => Err(Error::not_found("page not found")),
+        Route::Unknown => {
+            body::discard(call.body).await;
+            Err(Error::not_found("page not found"))
+        }
     }
 }
 

@@ -6,7 +6,8 @@ import signal
 import sys
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from queue import Empty, Full, LifoQueue
+from queue import Empty, LifoQueue
+from threading import BoundedSemaphore
 from urllib.parse import parse_qs
 
 import psycopg2
@@ -17,10 +18,22 @@ LATEST = "guestbook:latest"
 VISITS = "guestbook:visits"
 LONGEST_FORM = 16_384
 
+# A crowd waits for its turn here: the database refuses the hundredth connection, and each costs it a process.
+AT_ONCE = 8
+PATIENCE = 20
+
 cache = redis.Redis(
-    host=os.environ["CACHE_HOST"], socket_timeout=2, socket_connect_timeout=2, decode_responses=True
+    connection_pool=redis.BlockingConnectionPool(
+        host=os.environ["CACHE_HOST"],
+        max_connections=AT_ONCE,
+        timeout=PATIENCE,
+        socket_timeout=2,
+        socket_connect_timeout=2,
+        decode_responses=True,
+    )
 )
-idle_connections: LifoQueue = LifoQueue(maxsize=8)
+idle_connections: LifoQueue = LifoQueue(maxsize=AT_ONCE)
+turns = BoundedSemaphore(AT_ONCE)
 
 
 def connect():
@@ -51,17 +64,19 @@ def idle_or_new():
 @contextmanager
 def database():
     """A transaction on a connection that is kept for the next one, unless it broke."""
-    connection = idle_or_new()
+    if not turns.acquire(timeout=PATIENCE):
+        raise TimeoutError("too many wait for the database")
     try:
-        with connection, connection.cursor() as cursor:
-            yield cursor
-    except Exception:
-        connection.close()
-        raise
-    try:
+        connection = idle_or_new()
+        try:
+            with connection, connection.cursor() as cursor:
+                yield cursor
+        except Exception:
+            connection.close()
+            raise
         idle_connections.put_nowait(connection)
-    except Full:
-        connection.close()
+    finally:
+        turns.release()
 
 
 def count_visit() -> str:

@@ -6,3 +6,5 @@
 
 pub mod dockerfile;
 pub mod graph;
+pub mod progress;
+pub mod run;

@@ -1,9 +1,8 @@
-//! A shim is killed, alone and together with the engine; and what shims cost.
+//! A shim is killed, alone and together with the engine.
 
-use std::fs;
 use std::time::Duration;
 
-use bowline_tests::{Folder, World, binary, eventually};
+use bowline_tests::{Folder, World, eventually};
 
 use crate::kill::{gone, is_alive, kill, pid, shim, shims, stop};
 
@@ -103,43 +102,5 @@ fn a_shim_that_hangs_is_given_up() {
     live_on(&pair, before);
     gone(hanging);
     pair.down();
-    world.ends_clean();
-}
-
-fn field(rollup: &str, name: &str) -> u64 {
-    let line = rollup.lines().find(|line| line.starts_with(name));
-    let number = line.and_then(|line| line.split_whitespace().nth(1));
-    number.and_then(|number| number.parse().ok()).unwrap_or(0)
-}
-
-/// At most 100 kB private and 250 kB PSS for each of twenty shims of the release build; another build is only measured.
-#[test]
-fn twenty_shims_stay_within_their_budget() {
-    let world = World::new();
-    let crowd = world.project(
-        "crowd",
-        "services:\n  one:\n    image: bowline/demo\n    command: sleep forever\n    scale: 20\n",
-    );
-    crowd.up();
-    let measure = || {
-        let rollups: Vec<String> = shims(&world)
-            .iter()
-            .filter_map(|(_, pid)| fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok())
-            .collect();
-        assert_eq!(rollups.len(), 20);
-        let most = |of: &dyn Fn(&str) -> u64| rollups.iter().map(|text| of(text)).max();
-        let private = |text: &str| field(text, "Private_Clean:") + field(text, "Private_Dirty:");
-        (
-            most(&private).unwrap_or(0),
-            most(&|text| field(text, "Pss:")).unwrap_or(0),
-        )
-    };
-    let release = binary().iter().any(|part| part == "release");
-    let (private, pss) = eventually(Duration::from_secs(5), || match measure() {
-        within if !release || within.0 <= 100 && within.1 <= 250 => Ok(within),
-        above => Err(above),
-    });
-    eprintln!("the largest of 20 shims: {private} kB private, {pss} kB PSS");
-    crowd.bowline(&["down", "-t", "1"]).ok();
     world.ends_clean();
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bowline_tests::{Folder, World, eventually};
+use bowline_tests::{Folder, World, ask, eventually};
 
 /// Waits until the service's container is in this state for good or for now.
 #[track_caller]
@@ -36,6 +36,50 @@ fn on_failure_counts() {
         }
     });
     assert_eq!(project.inspect("it")["State"]["ExitCode"], 7);
+    project.down();
+    world.ends_clean();
+}
+
+/// The pauses between an end and the next start must double from a tenth of a second on.
+#[test]
+fn restarts_wait_twice_as_long_each_time() {
+    let world = World::new();
+    let project = world.project(
+        "backoff",
+        "services: {it: {image: bowline/demo, command: exit 7, restart: 'on-failure:5'}}",
+    );
+    project.up();
+    eventually(Duration::from_secs(30), || {
+        let seen = project.inspect("it");
+        let over = seen["RestartCount"] == 5 && seen["State"]["Status"] == "exited";
+        over.then_some(()).ok_or(seen["State"].clone())
+    });
+    let until = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("a clock")
+        .as_secs()
+        + 1;
+    let (_, body) = ask(
+        &world.socket(),
+        "GET",
+        &format!("/events?since=1&until={until}"),
+    );
+    let times = |action: &str| -> Vec<u64> {
+        let events = body
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let own = events.filter(|event| event["Type"] == "container" && event["Action"] == action);
+        own.filter_map(|event| event["timeNano"].as_u64()).collect()
+    };
+    let (died, started) = (times("die"), times("start"));
+    assert_eq!((died.len(), started.len()), (6, 6), "{body}");
+    let pauses = died.iter().zip(&started[1..]);
+    let pauses: Vec<_> = pauses
+        .map(|(died, started)| (started - died) / 1_000_000)
+        .collect();
+    for (pause, wanted) in pauses.iter().zip([100, 200, 400, 800, 1600]) {
+        assert!((wanted..wanted + 700).contains(pause), "{pauses:?} ms");
+    }
     project.down();
     world.ends_clean();
 }
@@ -201,6 +245,28 @@ fn an_interrupt_stops_what_up_started() {
     up.signal(nix::sys::signal::Signal::SIGINT);
     up.wait().fails_with(130).says("SIGTERM");
     assert_eq!(project.state("it"), "exited");
+    project.down();
+    world.ends_clean();
+}
+
+/// A second Ctrl-C must not wait for a container that ignores the first.
+#[test]
+fn a_second_interrupt_kills() {
+    let world = World::new();
+    let project = world.project(
+        "stubborn",
+        "services: {it: {image: bowline/demo, command: trap --ignore TERM, stop_grace_period: 5m}}",
+    );
+    let up = project.start(&["up"]);
+    up.shows("it-1  | waiting for signals");
+    up.signal(nix::sys::signal::Signal::SIGINT);
+    up.shows("it-1  | SIGTERM");
+    assert_eq!(project.state("it"), "running", "the grace period is long");
+    up.signal(nix::sys::signal::Signal::SIGINT);
+    up.wait().fails_with(130);
+    let state = project.inspect("it")["State"].clone();
+    assert_eq!(state["Status"], "exited", "{state}");
+    assert_eq!(state["ExitCode"], 137, "{state}");
     project.down();
     world.ends_clean();
 }

@@ -79,6 +79,9 @@ pub struct Rootfs {
     /// Whether the process may write to it.
     #[serde(default)]
     pub readonly: bool,
+    /// Whether `upper` is worth nothing after a crash: then nothing is written out to disk for it.
+    #[serde(default)]
+    pub volatile: bool,
 }
 
 /// The system-call filter.

@@ -21,7 +21,9 @@ pub mod seccomp;
 mod setup;
 mod shim;
 mod spawn;
+mod stubs;
 mod time;
+mod tree;
 mod wire;
 
 pub use error::{AdoptError, ShimError as Error, StartError, StartStep};
@@ -37,6 +39,8 @@ pub use reaper::init_main;
 pub use record::{ExecRecord, ExitRecord, Identity};
 pub use shim::shim_main;
 pub use spawn::{LaunchFds, Shims, Survivor};
+pub use stubs::{Point, make_stubs};
+pub use tree::{attach_tree, locate_inside};
 
 /// What the shim's process is called; `main` branches to [`shim_main`] when `argv[0]` is this.
 pub const SHIM_NAME: &str = "bowline-shim";

@@ -16,7 +16,7 @@ use super::actor::Actor;
 use super::network::{Ready, addresses};
 use crate::error::{Error, ErrorKind, Result};
 use crate::launch::spec::{self, Security};
-use crate::launch::{devices, files};
+use crate::launch::{block, devices, files};
 use crate::record::{ContainerRecord, Phase};
 use crate::restart::{BackOff, Policy};
 
@@ -142,7 +142,11 @@ impl Actor {
         let invalid = |error: &dyn std::error::Error| Error::invalid(crate::error::chain(error));
         let devices = devices::resolve(&record.host).map_err(|error| invalid(&error))?;
         let files = self.write_files()?;
-        let context = spec::Context { files, devices };
+        let context = spec::Context {
+            files,
+            devices,
+            block_io: block::io(&record.host).map_err(|error| invalid(&error))?,
+        };
         let document = spec::document(record, &context).map_err(|error| invalid(&error))?;
         let security =
             Security::parse(&record.host.security_opt).map_err(|error| invalid(&error))?;
@@ -168,6 +172,7 @@ impl Actor {
                 upper: snapshot.upper,
                 work: snapshot.work,
                 readonly: host.readonly_rootfs,
+                volatile: false,
             },
             seccomp: match security.seccomp.as_deref() {
                 _ if host.privileged => Seccomp::Unconfined,
@@ -372,7 +377,12 @@ impl Actor {
         if !self.record.phase.is_alive() {
             return Ok(Vec::new());
         }
-        let document = spec::document(&self.record, &spec::Context::default());
+        let invalid = |error: &dyn std::error::Error| Error::invalid(crate::error::chain(error));
+        let context = spec::Context {
+            block_io: block::io(&self.record.host).map_err(|error| invalid(&error))?,
+            ..spec::Context::default()
+        };
+        let document = spec::document(&self.record, &context);
         let document = document.map_err(|error| Error::invalid(crate::error::chain(&error)))?;
         let linux = document.linux().as_ref();
         let Some(resources) = linux.and_then(|linux| linux.resources().as_ref()) else {

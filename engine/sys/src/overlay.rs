@@ -25,6 +25,9 @@ pub struct Overlay<'a> {
     pub upper: Option<(&'a Path, &'a Path)>,
 }
 
+/// Keys of overlayfs, each with its value; an empty one for a key that has none.
+pub type Options<'a> = &'a [(&'a str, &'a str)];
+
 /// An overlay could not be made.
 #[derive(Debug)]
 pub struct OverlayError {
@@ -40,9 +43,14 @@ impl Overlay<'_> {
     /// escape. Older kernels take one string; whether this is one shows in EINVAL, at once or (before 6.5) only at the
     /// end.
     pub fn mount(self) -> Result<OwnedFd, OverlayError> {
-        match self.attempt(&Names::One(self.lowers)) {
+        self.mount_with(&[])
+    }
+
+    /// As [`Overlay::mount`], with more of overlayfs' own options (`redirect_dir`, `on`).
+    pub fn mount_with(self, options: Options<'_>) -> Result<OwnedFd, OverlayError> {
+        match self.attempt(&Names::One(self.lowers), options) {
             Err(error) if error.source == Errno::INVAL => {
-                self.mount_by_number().unwrap_or(Err(error))
+                self.mount_by_number(options).unwrap_or(Err(error))
             }
             other => other,
         }
@@ -52,7 +60,7 @@ impl Overlay<'_> {
     /// seen from `/proc/self/fd`: that needs a working directory of its own, hence a thread that has one.
     ///
     /// `None` when the preparations fail: then what failed first is what counts.
-    fn mount_by_number(self) -> Option<Result<OwnedFd, OverlayError>> {
+    fn mount_by_number(self, options: Options<'_>) -> Option<Result<OwnedFd, OverlayError>> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = |path: &Path| openat(CWD, path, flags, Mode::empty()).ok();
         let number = |fd: &OwnedFd| PathBuf::from(fd.as_raw_fd().to_string());
@@ -78,12 +86,12 @@ impl Overlay<'_> {
         let attempt = || {
             own_directory().ok()?;
             chdir("/proc/self/fd").ok()?;
-            Some(numbered.attempt(&Names::All(&all.join(":"))))
+            Some(numbered.attempt(&Names::All(&all.join(":")), options))
         };
         std::thread::scope(|scope| scope.spawn(attempt).join()).ok()?
     }
 
-    fn attempt(self, lowers: &Names<'_>) -> Result<OwnedFd, OverlayError> {
+    fn attempt(self, lowers: &Names<'_>, options: Options<'_>) -> Result<OwnedFd, OverlayError> {
         let context =
             fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(|source| OverlayError {
                 step: "open the overlay file system",
@@ -107,6 +115,13 @@ impl Overlay<'_> {
             set_path(&context, "workdir", work).map_err(fail("set the work directory"))?;
         } else {
             fsconfig_set_flag(&context, "ro").map_err(fail("make it read-only"))?;
+        }
+        for (key, value) in options {
+            match *value {
+                "" => fsconfig_set_flag(&context, *key),
+                value => fsconfig_set_string(&context, *key, value),
+            }
+            .map_err(fail("set an option"))?;
         }
         fsconfig_create(&context).map_err(fail("create the file system"))?;
         let attributes = match self.upper {
@@ -201,7 +216,7 @@ mod tests {
             lowers: &lowers,
             upper: None,
         };
-        for mount in [overlay.mount(), overlay.mount_by_number().unwrap()] {
+        for mount in [overlay.mount(), overlay.mount_by_number(&[]).unwrap()] {
             let mount = mount.unwrap();
             let path = |name: &str| format!("/proc/self/fd/{}/{name}", mount.as_raw_fd());
             assert_eq!(std::fs::read_to_string(path("top")).unwrap(), "0");

@@ -45,9 +45,11 @@ pub(crate) fn container(
         lowers: &layers.lowers,
         upper: Some((&layers.upper, &layers.work)),
     };
-    let tree = overlay
-        .mount()
-        .map_err(|error| StartError::new(StartStep::Rootfs, chain(&error)))?;
+    let tree = match layers.volatile {
+        true => overlay.mount_with(&[("volatile", "")]),
+        false => overlay.mount(),
+    };
+    let tree = tree.map_err(|error| StartError::new(StartStep::Rootfs, chain(&error)))?;
     let root = tree
         .try_clone()
         .map_err(|error| StartError::io(StartStep::Rootfs, "keep the root", &error))?;

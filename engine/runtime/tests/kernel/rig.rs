@@ -112,6 +112,7 @@ pub(crate) fn command(args: &[&str]) -> Box_ {
             upper: dir.join("upper"),
             work: dir.join("work"),
             readonly: false,
+            volatile: false,
         },
         seccomp: bowline_runtime::Seccomp::default(),
         privileged: false,

@@ -4,7 +4,9 @@
 //! addresses and ports in use) is never stored. The image crate keeps its own tables in the same
 //! database, so one commit order holds for all.
 
-use std::fs::File;
+mod change;
+mod disk;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,11 +15,17 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition}
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use change::Change;
+use disk::{Disk, Room};
+
 /// Layout version of the tables; a newer engine upgrades, an older one refuses.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+/// What a store begins with: one without snapshots can be read by engines that know nothing of them. One with them
+/// cannot, since to those a volume on top of a frozen tree would look empty.
+const PLAIN: u64 = 1;
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-/// Bytes held back so that a full disk can still record removals.
-const RESERVE: u64 = 4 << 20;
+/// Bytes of the database that stay in memory; the engine keeps what it needs often in its own form.
+const CACHE: usize = 8 << 20;
 
 /// The kinds of record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +36,28 @@ pub(crate) enum Kind {
     Network,
     /// By volume name.
     Volume,
+    /// Frozen trees of files below volumes, by id.
+    Tree,
+    /// Snapshots of volumes, by `volume:tag`.
+    Snapshot,
 }
 
 impl Kind {
+    const ALL: [Self; 5] = [
+        Self::Container,
+        Self::Network,
+        Self::Volume,
+        Self::Tree,
+        Self::Snapshot,
+    ];
+
     fn table(self) -> TableDefinition<'static, &'static str, &'static [u8]> {
         TableDefinition::new(match self {
             Self::Container => "containers",
             Self::Network => "networks",
             Self::Volume => "volumes",
+            Self::Tree => "trees",
+            Self::Snapshot => "snapshots",
         })
     }
 }
@@ -58,6 +80,15 @@ pub enum StoreError {
         path: PathBuf,
         /// The kernel's word.
         source: io::Error,
+    },
+    /// Nothing new is recorded on a full disk, so that ends and removals still can be.
+    #[error(
+        "no space left on the disk of {}: make room there, or remove what is not needed (`bowline system prune`)",
+        folder.display()
+    )]
+    Full {
+        /// The data root.
+        folder: PathBuf,
     },
     /// Written by a newer Bowline.
     #[error(
@@ -91,7 +122,7 @@ fn transaction(error: impl Into<redb::Error>) -> StoreError {
 #[derive(Clone, Debug)]
 pub(crate) struct Store {
     database: Arc<Database>,
-    reserve: PathBuf,
+    room: Room,
 }
 
 impl Store {
@@ -100,13 +131,17 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; a store of a newer version is refused untouched.
     pub(crate) fn open(path: &Path, reserve: &Path) -> StoreResult<Self> {
-        let database = Database::create(path).map_err(|source| StoreError::Open {
+        let failed = |source| StoreError::Open {
             path: path.into(),
             source: Box::new(source),
-        })?;
+        };
+        let room = Room::at(reserve);
+        let disk = Disk::open(path, room.clone()).map_err(failed)?;
+        let mut builder = Database::builder();
+        let database = builder.set_cache_size(CACHE).create_with_backend(disk);
         let store = Self {
-            database: Arc::new(database),
-            reserve: reserve.into(),
+            database: Arc::new(database.map_err(failed)?),
+            room,
         };
         store.check_version()?;
         store.set_aside()?;
@@ -137,7 +172,21 @@ impl Store {
         Ok(records)
     }
 
-    /// Writes one record durably.
+    /// Writes the first record of something new durably.
+    ///
+    /// # Errors
+    /// The transaction's, and [`StoreError::Full`].
+    pub(crate) fn add<T: Serialize>(&self, kind: Kind, key: &str, record: &T) -> StoreResult<()> {
+        if !self.set_aside()? {
+            let reserve = self.room.path();
+            return Err(StoreError::Full {
+                folder: reserve.parent().unwrap_or(reserve).to_owned(),
+            });
+        }
+        self.put(kind, key, record)
+    }
+
+    /// Writes one record durably, on a full disk too.
     ///
     /// # Errors
     /// The transaction's.
@@ -154,20 +203,11 @@ impl Store {
         write.commit().map_err(transaction)
     }
 
-    /// Removes one record; an absent one is no error. On a full disk the reserve is given back first.
+    /// Removes one record, on a full disk too; an absent one is no error.
     ///
     /// # Errors
     /// The transaction's.
     pub(crate) fn remove(&self, kind: Kind, key: &str) -> StoreResult<()> {
-        if self.try_remove(kind, key).is_ok() {
-            return Ok(());
-        }
-        // The likeliest reason is a full disk, and a removal is the way out of it.
-        drop(std::fs::remove_file(&self.reserve));
-        self.try_remove(kind, key)
-    }
-
-    fn try_remove(&self, kind: Kind, key: &str) -> StoreResult<()> {
         let write = self.database.begin_write().map_err(transaction)?;
         {
             let mut table = write.open_table(kind.table()).map_err(transaction)?;
@@ -185,9 +225,9 @@ impl Store {
                 .map_err(transaction)?
                 .map(|value| value.value());
             if found.is_none() {
-                meta.insert("version", VERSION).map_err(transaction)?;
+                meta.insert("version", PLAIN).map_err(transaction)?;
             }
-            for kind in [Kind::Container, Kind::Network, Kind::Volume] {
+            for kind in Kind::ALL {
                 drop(write.open_table(kind.table()).map_err(transaction)?);
             }
             found
@@ -201,29 +241,11 @@ impl Store {
         }
     }
 
-    /// A disk that is full already simply has no reserve until the next start.
-    fn set_aside(&self) -> StoreResult<()> {
-        if self
-            .reserve
-            .metadata()
-            .is_ok_and(|file| file.len() >= RESERVE)
-        {
-            return Ok(());
-        }
-        let made = File::create(&self.reserve).and_then(|file| {
-            let length = i64::try_from(RESERVE).unwrap_or(i64::MAX);
-            nix::fcntl::posix_fallocate(&file, 0, length).map_err(io::Error::from)
-        });
-        match made {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                drop(std::fs::remove_file(&self.reserve));
-                Ok(())
-            }
-            other => other.map_err(|source| StoreError::Reserve {
-                path: self.reserve.clone(),
-                source,
-            }),
-        }
+    fn set_aside(&self) -> StoreResult<bool> {
+        self.room.set_aside().map_err(|source| StoreError::Reserve {
+            path: self.room.path().into(),
+            source,
+        })
     }
 }
 
@@ -250,6 +272,49 @@ mod tests {
         assert!(store.all::<String>(Kind::Container).unwrap().is_empty());
     }
 
+    /// A database on a full disk must take removals and changes, refuse what is new by name, and take that once there is
+    /// room again.
+    #[test]
+    fn a_full_disk_takes_removals_and_nothing_new() {
+        let folder = tempfile::tempdir().unwrap();
+        let flags = nix::mount::MsFlags::empty();
+        let mounted = nix::mount::mount(
+            Some("tmpfs"),
+            folder.path(),
+            Some("tmpfs"),
+            flags,
+            Some("size=16m"),
+        );
+        mounted.expect("the tests run as root");
+        let store = open(folder.path()).unwrap();
+        for number in 0..100 {
+            let key = number.to_string();
+            store.add(Kind::Volume, &key, &"x".repeat(10_000)).unwrap();
+        }
+        let filler = folder.path().join("filler");
+        let mut file = std::fs::File::create(&filler).unwrap();
+        while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+        drop(file);
+
+        let big = "z".repeat(100_000);
+        let refused = (0..200)
+            .find_map(|number| store.add(Kind::Volume, &format!("big{number}"), &big).err());
+        let refused = refused.expect("the file cannot grow for ever");
+        assert!(matches!(refused, StoreError::Full { .. }), "{refused}");
+        store.put(Kind::Volume, "99", &"y".repeat(20_000)).unwrap();
+        for number in 0..99 {
+            store.remove(Kind::Volume, &number.to_string()).unwrap();
+        }
+        std::fs::remove_file(filler).unwrap();
+        store.add(Kind::Volume, "new", &"z").unwrap();
+        let left: Vec<String> = store.all(Kind::Volume).unwrap();
+        let kept = left.iter().filter(|text| text.starts_with('y')).count();
+        drop(store);
+        nix::mount::umount2(folder.path(), nix::mount::MntFlags::MNT_DETACH).unwrap();
+        assert_eq!(kept, 1);
+        assert!(left.iter().all(|text| !text.starts_with('x')));
+    }
+
     #[test]
     fn a_newer_store_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
@@ -265,7 +330,7 @@ mod tests {
         }
         assert!(matches!(
             open(folder.path()),
-            Err(StoreError::Newer { found: 2 })
+            Err(StoreError::Newer { found: 3 })
         ));
     }
 }

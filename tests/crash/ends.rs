@@ -11,6 +11,7 @@ services:
   ender:
     image: bowline/demo
     command: exit 7 --after 2
+    ports: ["127.0.0.1::8080"]
   again:
     image: bowline/demo
     command: exit 3 --after 2
@@ -20,7 +21,7 @@ services:
     command: sleep forever
 ";
 
-/// The next engine must know each exit code, and do what restart policies ask for.
+/// The next engine must know each exit code, do what restart policies ask for, and give up the ports of what has ended.
 #[test]
 fn ends_without_an_engine_are_known_afterwards() {
     let world = World::with(&[("BOWLINE_REVIVE", "0")]);
@@ -44,6 +45,7 @@ fn ends_without_an_engine_are_known_afterwards() {
         }
     });
     assert_eq!(pid(&ends, "stays"), stays);
+    world.bowline(&["system", "check"]).ok();
     ends.bowline(&["down", "-t", "1"]).ok();
     world.ends_clean();
 }

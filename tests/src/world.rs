@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -43,6 +44,17 @@ pub struct World {
     names: Names,
     variables: Vec<(String, String)>,
     ended: bool,
+    disk: Option<Disk>,
+}
+
+/// A file system of its own, for what happens when it is full.
+#[derive(Debug)]
+struct Disk(PathBuf);
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        umount2(&self.0, MntFlags::MNT_DETACH).ok();
+    }
 }
 
 /// A project's folder in a world.
@@ -63,8 +75,34 @@ impl World {
     #[track_caller]
     pub fn with(variables: &[(&str, &str)]) -> Self {
         let folder = TempDir::with_prefix("bowline-story-").expect("a folder");
-        let roots = [folder.path().join("data"), folder.path().join("run")];
+        let data = folder.path().join("data");
+        Self::at(folder, data, None, variables)
+    }
+
+    /// A world whose data lies on a disk of its own of so many bytes, mounted at [`World::disk`].
+    #[track_caller]
+    pub fn on_a_disk_of(bytes: u64) -> Self {
+        let folder = TempDir::with_prefix("bowline-story-").expect("a folder");
+        let disk = folder.path().join("disk");
+        fs::create_dir(&disk).expect("make the folder");
+        let options = format!("size={bytes}");
+        let flags = MsFlags::empty();
+        mount(
+            Some("tmpfs"),
+            &disk,
+            Some("tmpfs"),
+            flags,
+            Some(options.as_str()),
+        )
+        .expect("mount");
+        let data = disk.join("data");
+        Self::at(folder, data, Some(Disk(disk)), &[])
+    }
+
+    fn at(folder: TempDir, data: PathBuf, disk: Option<Disk>, variables: &[(&str, &str)]) -> Self {
+        let roots = [data, folder.path().join("run")];
         let mut world = Self {
+            disk,
             names: Names {
                 roots,
                 table: String::new(),
@@ -144,6 +182,12 @@ impl World {
     /// The API socket.
     pub fn socket(&self) -> PathBuf {
         self.names.roots[1].join("bowline.sock")
+    }
+
+    /// Where the disk of [`World::on_a_disk_of`] is mounted.
+    #[track_caller]
+    pub fn disk(&self) -> &Path {
+        &self.disk.as_ref().expect("a disk of its own").0
     }
 
     /// How the engine names things.
@@ -315,7 +359,7 @@ impl Folder<'_> {
     #[track_caller]
     pub fn container(&self, service: &str) -> serde_json::Value {
         let listed = self
-            .bowline(&["ps", "-a", "--format", "json", service])
+            .bowline(&["ps", "-a", "--no-trunc", "--format", "json", service])
             .ok();
         let first = listed
             .out

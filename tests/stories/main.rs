@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod converge;
+mod full_disk;
 mod hello;
 mod inside;
 mod leaks;

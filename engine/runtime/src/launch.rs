@@ -138,6 +138,9 @@ pub enum LogPlan {
         /// How many files there may be, the newest included.
         #[serde(default = "one")]
         max_file: u32,
+        /// Whether files are compressed once they are not the newest; only with a `max_size`.
+        #[serde(default)]
+        compress: bool,
         /// What every line carries beside its text (labels, environment, tag).
         #[serde(default)]
         attrs: BTreeMap<String, String>,

@@ -215,12 +215,13 @@ impl Actor {
         let networks = self.engine.networks().all();
         self.engine.names().withdraw(&self.record.id, &networks);
         let attached = self.attached.take();
-        self.record.ports.clear();
         let own = attached.as_ref().is_some_and(|attached| attached.own);
-        let publications = attached
-            .as_ref()
-            .map(|a| a.publications.clone())
-            .unwrap_or_default();
+        let publications = match &attached {
+            Some(attached) => attached.publications.clone(),
+            // An engine that starts publishes what the records say, before it knows who ended meanwhile.
+            None => ports::publications(&self.record),
+        };
+        self.record.ports.clear();
         // The kernel forwards nothing more before the ports are given up, or a successor's traffic would come here.
         let id = self.record.id.clone();
         let released = self.engine.net().call(move |host| {
@@ -478,7 +479,12 @@ fn interfaces(
     Ok(interfaces)
 }
 
-fn interface(at: usize, endpoint: &Endpoint, network: &NetworkRecord) -> Result<Interface> {
+/// The interface `eth<at>` of `endpoint` in `network`, as the kernel is asked for it.
+pub(crate) fn interface(
+    at: usize,
+    endpoint: &Endpoint,
+    network: &NetworkRecord,
+) -> Result<Interface> {
     let unsound = |error: &dyn std::error::Error| Error::failed("read the network's subnet", error);
     let length = |subnet: &str| subnet.parse::<Ipv4Net>().map(|net| net.prefix_len());
     let v4 = endpoint.ipv4.map(|address| {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bowline_api::HostConfig;
 use bowline_dns::resolv::ResolvConf;
 use bowline_runtime::{
-    CgroupPlan, JoinNamespaces, Launch, LaunchFds, LogPlan, PROTOCOL, Rootfs, Seccomp, Shim,
+    CgroupPlan, JoinNamespaces, Launch, LaunchFds, PROTOCOL, Rootfs, Seccomp, Shim,
     StartError, Started, StdioPlan,
 };
 
@@ -16,7 +16,7 @@ use super::actor::Actor;
 use super::network::{Ready, addresses};
 use crate::error::{Error, ErrorKind, Result};
 use crate::launch::spec::{self, Security};
-use crate::launch::{block, devices, files};
+use crate::launch::{block, devices, files, log};
 use crate::record::{ContainerRecord, Phase};
 use crate::restart::{BackOff, Policy};
 
@@ -189,7 +189,7 @@ impl Actor {
                 shims: Some(format!("{}/shims", self.engine.settings().cgroup_parent)),
             },
             stdio: stdio(record),
-            log: log(record, &folder),
+            log: log::plan(record, &folder).map_err(|error| invalid(&error))?,
             run_dir,
             netns: ready.netns.clone(),
             join: self.joins()?,
@@ -441,25 +441,5 @@ fn stdio(record: &ContainerRecord) -> StdioPlan {
         open_stdin: record.config.open_stdin,
         stdin_once: record.config.stdin_once,
         console_size: size.filter(|size| *size != (0, 0)),
-    }
-}
-
-fn log(record: &ContainerRecord, folder: &std::path::Path) -> LogPlan {
-    let config = &record.host.log_config;
-    if config.kind == "none" {
-        return LogPlan::None;
-    }
-    LogPlan::JsonFile {
-        path: folder.join(format!("{}-json.log", record.id)),
-        max_size: config
-            .config
-            .get("max-size")
-            .and_then(|text| crate::launch::size(text)),
-        max_file: config
-            .config
-            .get("max-file")
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(1),
-        attrs: std::collections::BTreeMap::new(),
     }
 }

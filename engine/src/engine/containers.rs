@@ -97,7 +97,7 @@ pub struct LogSource {
     pub max_file: u32,
     /// Output of a terminal has no frames.
     pub tty: bool,
-    /// The log driver's name; only `json-file` can be read.
+    /// The log driver's name; `none` cannot be read.
     pub driver: String,
     /// Sees the container start and end.
     pub record: tokio::sync::watch::Receiver<Arc<ContainerRecord>>,

@@ -223,7 +223,7 @@ impl Engine {
             }
             record.mounts.push(one.point);
         }
-        let stored = self.store().put(Kind::Container, &record.id, record);
+        let stored = self.store().add(Kind::Container, &record.id, record);
         stored.map_err(|error| Error::failed("record the container", &error))?;
         let undo = |error| {
             // The error that counts is the first; what is left of this one is swept at the next start.
@@ -335,22 +335,8 @@ fn check_host(host: &HostConfig) -> Result<()> {
             "can't create 'AutoRemove' container with restart policy",
         ));
     }
-    let log = &host.log_config;
-    if !["", "json-file", "none"].contains(&log.kind.as_str()) {
-        return Err(Error::unsupported(format!(
-            "log driver `{}` is not supported yet; use json-file or none",
-            log.kind
-        )));
-    }
-    if let Some(option) = log
-        .config
-        .keys()
-        .find(|key| !["max-size", "max-file"].contains(&key.as_str()))
-    {
-        return Err(Error::unsupported(format!(
-            "log option `{option}` is not supported yet; json-file takes max-size and max-file"
-        )));
-    }
+    crate::launch::log::Options::read(&host.log_config)
+        .map_err(|error| Error::invalid(error.to_string()))?;
     let refused = [
         ("StorageOpt", !host.storage_opt.is_empty()),
         (
@@ -369,20 +355,6 @@ fn check_host(host: &HostConfig) -> Result<()> {
         (
             "Isolation",
             !["", "default"].contains(&host.isolation.as_str()),
-        ),
-        ("BlkioWeightDevice", !host.blkio_weight_device.is_empty()),
-        ("BlkioDeviceReadBps", !host.blkio_device_read_bps.is_empty()),
-        (
-            "BlkioDeviceWriteBps",
-            !host.blkio_device_write_bps.is_empty(),
-        ),
-        (
-            "BlkioDeviceReadIOps",
-            !host.blkio_device_read_iops.is_empty(),
-        ),
-        (
-            "BlkioDeviceWriteIOps",
-            !host.blkio_device_write_iops.is_empty(),
         ),
     ];
     if let Some((name, _)) = refused.iter().find(|(_, given)| *given) {

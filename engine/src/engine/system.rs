@@ -75,7 +75,7 @@ impl Engine {
                 volume: vec!["local".into()],
                 network: ["bridge", "host", "null"].map(String::from).to_vec(),
                 authorization: Vec::new(),
-                log: ["json-file", "none"].map(String::from).to_vec(),
+                log: ["json-file", "local", "none"].map(String::from).to_vec(),
             },
             memory_limit: true,
             swap_limit: true,

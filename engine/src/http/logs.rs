@@ -39,7 +39,7 @@ pub(super) async fn logs(call: Call, id: &str) -> Result<Reply> {
     }
     let options = options(query)?;
     let source = call.engine.container_log_source(id).await?;
-    if source.driver != "json-file" {
+    if source.driver == "none" {
         return Err(Error::unsupported(
             "configured logging driver does not support reading",
         ));

@@ -1,7 +1,9 @@
 //! From a container record to what the shim is asked to run.
 
+pub(crate) mod block;
 pub(crate) mod devices;
 pub(crate) mod files;
+pub(crate) mod log;
 pub(crate) mod ports;
 mod resources;
 pub(crate) mod spec;

@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 /// Docker's CPU period, in microseconds.
 const PERIOD: i64 = 100_000;
 
-/// The `linux.resources` of a container with device `rules`.
-pub(super) fn resources(limits: &HostConfig, rules: &[Value]) -> Value {
+/// The `linux.resources` of a container with device `rules` and what [`super::block::io`] found.
+pub(super) fn resources(limits: &HostConfig, rules: &[Value], block_io: &Value) -> Value {
     without_nulls(json!({
         "devices": rules,
         "memory": memory(limits),
         "cpu": cpu(limits),
         "pids": positive(limits.pids_limit.unwrap_or_default()).map(|limit| json!({ "limit": limit })),
-        "blockIO": (limits.blkio_weight > 0).then(|| json!({ "weight": limits.blkio_weight })),
+        "blockIO": block_io,
     }))
 }
 
@@ -80,7 +80,7 @@ mod tests {
             memory: 64 << 20,
             ..HostConfig::default()
         };
-        let value = resources(&limits, &[]);
+        let value = resources(&limits, &[], &Value::Null);
         assert_eq!(value["cpu"], json!({ "quota": 150_000, "period": 100_000 }));
         assert_eq!(
             value["memory"],
@@ -97,7 +97,7 @@ mod tests {
             memory: 1,
             ..HostConfig::default()
         };
-        let value = resources(&limits, &[]);
+        let value = resources(&limits, &[], &Value::Null);
         assert!(value.get("pids").is_none());
         assert_eq!(value["memory"]["swap"], json!(-1));
     }

@@ -20,6 +20,8 @@ pub(crate) struct Context {
     pub files: Vec<(PathBuf, PathBuf)>,
     /// Device nodes beside Docker's own.
     pub devices: Vec<devices::Device>,
+    /// See [`super::block::io`].
+    pub block_io: Value,
 }
 
 /// Why a record cannot become a document.
@@ -240,7 +242,7 @@ fn linux(record: &ContainerRecord, context: &Context, security: &Security) -> Va
     let mut linux = json!({
         "namespaces": [],
         "devices": context.devices.iter().map(devices::Device::node).collect::<Vec<_>>(),
-        "resources": resources::resources(host, &devices::rules(host, &context.devices)),
+        "resources": resources::resources(host, &devices::rules(host, &context.devices), &context.block_io),
         "sysctl": host.sysctls,
     });
     // Absent means Docker's lists, empty means none.

@@ -1,10 +1,12 @@
 //! A log as one sequence of records, however often it is rotated meanwhile. Blocking; nothing here waits for news.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use flate2::read::GzDecoder;
 
 use super::Record;
 
@@ -27,7 +29,7 @@ pub(super) struct Reader {
 #[derive(Debug)]
 struct Open {
     file: File,
-    /// Device and inode: what a file is, whatever it is called.
+    /// Device and inode: what a file is, whatever it is called, and whatever it was compressed to.
     identity: (u64, u64),
 }
 
@@ -101,17 +103,19 @@ impl Reader {
 /// The files of a log after the one that is `known`, oldest first.
 ///
 /// They are opened from the newest to the oldest: a rotation in between then shows one file twice, which is noticed, and
-/// hides none.
+/// hides none. Between two of its steps a rotation leaves one number without a file, so the search ends at the second.
 fn newer_than(path: &Path, known: Option<(u64, u64)>) -> io::Result<Vec<Open>> {
     let mut found: Vec<Open> = Vec::new();
+    let mut missing = 0;
     for number in 0.. {
-        let Some(open) = open(&numbered(path, number))? else {
-            // Between its two steps a rotation leaves no newest file.
-            if number == 0 {
-                continue;
+        let Some(open) = open_numbered(path, number, known)? else {
+            missing += 1;
+            if missing == 2 {
+                break;
             }
-            break;
+            continue;
         };
+        missing = 0;
         if Some(open.identity) == known {
             break;
         }
@@ -130,6 +134,49 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{number}"));
     PathBuf::from(name)
+}
+
+/// While a file is being compressed, or after that was interrupted, both forms are there, and the plain one counts.
+fn open_numbered(path: &Path, number: u32, known: Option<(u64, u64)>) -> io::Result<Option<Open>> {
+    let plain = numbered(path, number);
+    match open(&plain)? {
+        None if number > 0 => {
+            let mut packed = plain.into_os_string();
+            packed.push(".gz");
+            unpack(Path::new(&packed), known)
+        }
+        found => Ok(found),
+    }
+}
+
+/// A compressed file as one without a name that can be read and searched as any; one that is `known` is not unpacked.
+fn unpack(path: &Path, known: Option<(u64, u64)>) -> io::Result<Option<Open>> {
+    let Some(Open { file, identity }) = open(path)? else {
+        return Ok(None);
+    };
+    let mut decoder = GzDecoder::new(file);
+    let said = decoder.header().and_then(|header| header.comment());
+    let identity = said.and_then(plain_identity).unwrap_or(identity);
+    let mut plain = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(nix::fcntl::OFlag::O_TMPFILE.bits())
+        .open(path.parent().unwrap_or(path))?;
+    if Some(identity) != known {
+        io::copy(&mut decoder, &mut plain)?;
+        plain.rewind()?;
+    }
+    Ok(Some(Open {
+        file: plain,
+        identity,
+    }))
+}
+
+/// The shim writes `device:inode` of the plain file into the header.
+fn plain_identity(comment: &[u8]) -> Option<(u64, u64)> {
+    let (device, inode) = std::str::from_utf8(comment).ok()?.split_once(':')?;
+    Some((device.parse().ok()?, inode.parse().ok()?))
 }
 
 fn open(path: &Path) -> io::Result<Option<Open>> {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -134,6 +135,33 @@ async fn a_log_is_read_through_its_rotated_files() {
         let first = 30usize.saturating_sub(usize::try_from(count).unwrap());
         assert_eq!(log.all(tail(count)).await, range(first..30), "tail {count}");
     }
+}
+
+/// A file that was read plain must not be read again once it is compressed, and be read by whoever comes later.
+#[tokio::test]
+async fn a_compressed_file_is_the_one_it_was() {
+    let log = Log::new();
+    log.lines(0..10);
+    let (mut records, end) = log.follow(Options {
+        follow: true,
+        ..Options::default()
+    });
+    assert_eq!(numbers(&mut records, 10).await, range(0..10));
+    let meta = fs::metadata(&log.path).unwrap();
+    log.rotate(3);
+    let plain = PathBuf::from(format!("{}.1", log.path.display()));
+    let packed = fs::File::create(format!("{}.gz", plain.display())).unwrap();
+    let mut encoder = flate2::GzBuilder::new()
+        .comment(format!("{}:{}", meta.dev(), meta.ino()))
+        .write(packed, flate2::Compression::fast());
+    encoder.write_all(&fs::read(&plain).unwrap()).unwrap();
+    encoder.finish().unwrap();
+    fs::remove_file(plain).unwrap();
+    log.lines(10..20);
+    assert_eq!(numbers(&mut records, 10).await, range(10..20));
+    drop(end);
+    assert_eq!(log.all(Options::default()).await, range(0..20));
+    assert_eq!(log.all(tail(15)).await, range(5..20));
 }
 
 #[tokio::test]

@@ -6,17 +6,15 @@
 //! of kept, and the count is logged when it moves again.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 
 use super::line::{self, Assembler};
+use super::log_file::{Keep, LogFile};
 use crate::{LogPlan, time};
 
 /// Bytes in the queue from which on the container has to wait.
@@ -63,6 +61,7 @@ impl Log {
             path,
             max_size,
             max_file,
+            compress,
             attrs,
         } = plan
         else {
@@ -81,7 +80,12 @@ impl Log {
             changed: Condvar::new(),
             wake: theirs,
         });
-        let file = LogFile::open(path.clone(), *max_size, *max_file)?;
+        let keep = Keep {
+            max_size: *max_size,
+            max_file: *max_file,
+            compress: *compress,
+        };
+        let file = LogFile::open(path.clone(), keep)?;
         Ok(Some(Self {
             assemblers: Default::default(),
             attrs: attrs.clone(),
@@ -241,135 +245,18 @@ fn wake(shared: &Shared) {
     let _full = nix::unistd::write(&shared.wake, b"w");
 }
 
-/// The files: the newest, and up to `max_file - 1` older ones with numbers.
-#[derive(Debug)]
-struct LogFile {
-    path: PathBuf,
-    file: File,
-    size: u64,
-    max_size: Option<u64>,
-    max_file: u32,
-}
-
-impl LogFile {
-    fn open(path: PathBuf, max_size: Option<u64>, max_file: u32) -> io::Result<Self> {
-        let file = create(&path)?;
-        let size = file.metadata()?.len();
-        Ok(Self {
-            path,
-            file,
-            size,
-            max_size,
-            max_file,
-        })
-    }
-
-    /// Appends whole lines, each to the file that is the newest when its turn comes.
-    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
-        let Some(max_size) = self.max_size else {
-            return self.write(lines);
-        };
-        let mut rest = lines;
-        while !rest.is_empty() {
-            if self.size >= max_size {
-                self.rotate()?;
-            }
-            let room = usize::try_from(max_size - self.size).unwrap_or(usize::MAX);
-            let (fitting, later) = rest.split_at(up_to(rest, room));
-            self.write(fitting)?;
-            rest = later;
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        self.file.write_all(lines)?;
-        self.size += lines.len() as u64;
-        Ok(())
-    }
-
-    /// Readers that have the old file open keep it; whoever opens the name gets the new one.
-    fn rotate(&mut self) -> io::Result<()> {
-        let numbered = |number: u32| {
-            let mut name = self.path.clone().into_os_string();
-            name.push(format!(".{number}"));
-            PathBuf::from(name)
-        };
-        for number in (1..self.max_file.saturating_sub(1)).rev() {
-            ignore_missing(std::fs::rename(numbered(number), numbered(number + 1)))?;
-        }
-        if self.max_file > 1 {
-            std::fs::rename(&self.path, numbered(1))?;
-        } else {
-            std::fs::remove_file(&self.path)?;
-        }
-        self.file = create(&self.path)?;
-        self.size = 0;
-        Ok(())
-    }
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .open(path)
-}
-
-fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    }
-}
-
-/// The end of the line with which `room` is used up: as many lines as are begun before it is full.
-fn up_to(lines: &[u8], room: usize) -> usize {
-    let last = lines.get(room.saturating_sub(1)..).unwrap_or_default();
-    last.iter()
-        .position(|byte| *byte == b'\n')
-        .map_or(lines.len(), |at| room.saturating_sub(1) + at + 1)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    use std::path::PathBuf;
+
     use super::*;
 
     fn directory(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("bowline-log-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         path
-    }
-
-    #[test]
-    fn a_full_file_gets_a_number_and_the_oldest_goes() {
-        let base = directory("rotate");
-        let path = base.join("x.log");
-        let mut file = LogFile::open(path.clone(), Some(10), 3).unwrap();
-        for number in 0..8 {
-            file.append(format!("line {number}\n").as_bytes()).unwrap();
-        }
-        let read = |name: &str| std::fs::read_to_string(base.join(name)).unwrap();
-        assert_eq!(read("x.log"), "line 6\nline 7\n");
-        assert_eq!(read("x.log.1"), "line 4\nline 5\n");
-        assert_eq!(read("x.log.2"), "line 2\nline 3\n");
-        assert!(!base.join("x.log.3").exists());
-        std::fs::remove_dir_all(base).unwrap();
-    }
-
-    #[test]
-    fn one_batch_is_spread_over_files_line_by_line() {
-        let base = directory("batch");
-        let path = base.join("x.log");
-        let mut file = LogFile::open(path.clone(), Some(3), 2).unwrap();
-        file.append(b"aa\nbb\ncc\n").unwrap();
-        assert_eq!(std::fs::read_to_string(path).unwrap(), "cc\n");
-        assert_eq!(
-            std::fs::read_to_string(base.join("x.log.1")).unwrap(),
-            "bb\n"
-        );
-        std::fs::remove_dir_all(base).unwrap();
     }
 
     #[test]
@@ -387,6 +274,7 @@ mod tests {
             path,
             max_size: None,
             max_file: 1,
+            compress: false,
             attrs: BTreeMap::new(),
         };
         let mut log = Log::new(&plan).unwrap().unwrap();

@@ -17,6 +17,7 @@ mod hub;
 mod keeper;
 mod line;
 mod log;
+mod log_file;
 mod poll;
 mod requests;
 mod revival;

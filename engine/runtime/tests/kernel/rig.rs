@@ -128,6 +128,7 @@ pub(crate) fn command(args: &[&str]) -> Box_ {
             path: dir.join("log"),
             max_size: None,
             max_file: 1,
+            compress: false,
             attrs: std::collections::BTreeMap::new(),
         },
         run_dir: dir.join("run"),

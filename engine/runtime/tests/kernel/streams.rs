@@ -107,6 +107,7 @@ fn rotation() {
         path,
         max_size: Some(4096),
         max_file: 3,
+        compress: false,
         attrs: std::collections::BTreeMap::new(),
     };
     let container = container.with(|launch| launch.log = log).start();

@@ -174,7 +174,7 @@ impl Engine {
 
     /// The record first: a bridge without one is swept at the next start.
     async fn make_network(&self, record: &NetworkRecord) -> Result<()> {
-        let stored = block_in_place(|| self.store().put(Kind::Network, &record.id, record));
+        let stored = block_in_place(|| self.store().add(Kind::Network, &record.id, record));
         stored.map_err(|error| Error::failed("record the network", &error))?;
         self.networks().insert(record.clone());
         if let Err(error) = self.raise_bridge(record).await {

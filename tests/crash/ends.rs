@@ -11,7 +11,7 @@ services:
   ender:
     image: bowline/demo
     command: exit 7 --after 2
-    ports: ["127.0.0.1::8080"]
+    ports: ['127.0.0.1::8080']
   again:
     image: bowline/demo
     command: exit 3 --after 2

@@ -49,6 +49,11 @@ impl Digest {
         &self.0[..12]
     }
 
+    /// The digest of what went into this hash.
+    pub(crate) fn from_sha256(hash: Sha256) -> Self {
+        Self::from_hash(&hash.finalize())
+    }
+
     fn from_hash(hash: &[u8]) -> Self {
         use fmt::Write as _;
         let mut hex = String::with_capacity(64);

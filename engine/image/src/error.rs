@@ -74,6 +74,9 @@ pub enum ImageError {
         /// What hit the limit.
         source: Box<Error>,
     },
+    /// A tree of files beside the layers.
+    #[error("cannot {0}")]
+    Tree(#[from] crate::files::TreeError),
     /// The state database.
     #[error("the image store's database failed")]
     Database(#[from] redb::Error),
@@ -100,6 +103,12 @@ pub enum ImageError {
     Mount {
         /// Which image.
         image: ImageId,
+        /// Why.
+        source: bowline_sys::overlay::OverlayError,
+    },
+    /// The tree below a build step could not be mounted.
+    #[error("mount the layers below the step")]
+    MountLayers {
         /// Why.
         source: bowline_sys::overlay::OverlayError,
     },
@@ -233,9 +242,11 @@ impl ImageError {
             Self::Full { .. } => ErrorKind::Full,
             Self::Cancelled | Self::Stream(_) => ErrorKind::Cancelled,
             Self::Shared(error) => error.kind(),
-            Self::Database(_) | Self::Record { .. } | Self::File { .. } | Self::Mount { .. } => {
-                ErrorKind::Internal
-            }
+            Self::Database(_)
+            | Self::Record { .. }
+            | Self::File { .. }
+            | Self::Mount { .. }
+            | Self::MountLayers { .. } => ErrorKind::Internal,
         }
     }
 

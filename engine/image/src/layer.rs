@@ -18,7 +18,7 @@ mod recipe;
 mod unpack;
 
 use recipe::Recorder;
-pub(crate) use recipe::write_tar;
+pub(crate) use recipe::{RecipeWriter, write_tar};
 use unpack::Unpacker;
 
 /// A layer could not be unpacked or put together again.

@@ -15,6 +15,7 @@
 
 mod archive;
 mod blocking;
+mod build;
 mod changes;
 mod compression;
 mod config;
@@ -22,6 +23,7 @@ mod copy_up;
 mod create;
 mod digest;
 mod error;
+pub mod files;
 mod import;
 mod layer;
 mod load;
@@ -39,6 +41,10 @@ mod tar;
 mod testing;
 
 pub use archive::ArchiveError;
+pub use build::{
+    BuildCommit, BuildEntry, BuildRecord, Hold, NewBuild, PruneBuilds, PrunedBuilds, Scratch,
+    Sealed,
+};
 pub use changes::ChangeError;
 pub use config::{Empty, Healthcheck, HistoryRecord, ImageConfig, ImageFile, RootFs, Set};
 pub use create::{NewFile, NewFileKind};
@@ -54,6 +60,14 @@ pub use registry::RegistryError;
 pub use settings::{Auth, Proxies, Settings};
 pub use snapshot::{Snapshot, verify_filesystem};
 pub use store::{HistoryEntry, Image, InUse, Pruned, Removed, Store};
+
+/// The addresses of a host, in the order to try them, asked for without the C library.
+///
+/// # Errors
+/// Nobody knows the name, or nobody can be asked.
+pub async fn addresses(host: &str) -> Result<Vec<std::net::IpAddr>, RegistryError> {
+    registry::addresses(host).await
+}
 
 /// What the operations of this crate answer.
 pub type Result<T, E = ImageError> = std::result::Result<T, E>;

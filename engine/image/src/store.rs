@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::Database;
@@ -25,7 +25,8 @@ mod remove;
 mod sweep;
 
 pub(crate) use commit::{NewImage, Pins, StagedLayer, Staging};
-pub(crate) use records::{LayerRecord, View};
+pub(crate) use records::ImageRecord;
+pub(crate) use records::{LayerRecord, Tables, View, pinned};
 pub use remove::{InUse, Pruned, Removed};
 
 /// All images of one engine. Clones are the same store.
@@ -38,10 +39,14 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) client: Client,
     pub(crate) pulls: Pulls,
-    db: Arc<Database>,
+    pub(crate) db: Arc<Database>,
     names: AtomicU64,
     /// Held while files move into place and the rows that name them are written.
-    committing: Mutex<()>,
+    pub(crate) committing: Mutex<()>,
+    /// Layers that are in place while no row names them yet: those of builds under way.
+    pub(crate) placed: Mutex<HashMap<Digest, LayerRecord>>,
+    /// Whether somebody is writing layers of builds out to the disk.
+    pub(crate) syncing: AtomicBool,
     pins: Mutex<HashMap<Digest, usize>>,
 }
 
@@ -126,6 +131,8 @@ impl Store {
             db,
             names: AtomicU64::new(0),
             committing: Mutex::new(()),
+            placed: Mutex::default(),
+            syncing: AtomicBool::new(false),
             pins: Mutex::default(),
         })))
     }
@@ -217,7 +224,7 @@ impl Store {
     }
 
     pub(crate) fn view(&self) -> Result<View> {
-        View::open(&self.0.db)
+        View::of(&self.0)
     }
 
     fn find(&self, view: &View, name: &str) -> Result<ImageId> {

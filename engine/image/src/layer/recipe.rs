@@ -29,6 +29,31 @@ const HOLD: usize = 32 * 1024;
 /// Longest note this version writes; more means damage.
 const NOTE_LIMIT: u32 = 1024 * 1024;
 
+/// Notes down an archive that was never there as a whole: one that somebody makes of files.
+pub(crate) struct RecipeWriter(Recorder<()>);
+
+impl RecipeWriter {
+    pub(crate) fn new(notes: File) -> io::Result<Self> {
+        Recorder::new((), notes).map(Self)
+    }
+
+    /// Bytes as they are.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> Result<(), LayerError> {
+        self.0.hold(bytes).map_err(LayerError::RecipeFile)
+    }
+
+    /// The contents of the file at `path`, relative to the layer's top.
+    pub(crate) fn contents(&mut self, size: u64, path: &Path) -> Result<(), LayerError> {
+        self.0
+            .end_contents(size, path)
+            .map_err(LayerError::RecipeFile)
+    }
+
+    pub(crate) fn finish(self) -> io::Result<()> {
+        self.0.finish()
+    }
+}
+
 /// Passes an archive through and notes down what is not a file's contents.
 pub(super) struct Recorder<R> {
     source: R,
@@ -37,7 +62,7 @@ pub(super) struct Recorder<R> {
     contents: bool,
 }
 
-impl<R: Read> Recorder<R> {
+impl<R> Recorder<R> {
     pub(super) fn new(source: R, notes: File) -> io::Result<Self> {
         let notes = zstd::Encoder::new(BufWriter::new(notes), 1)?;
         Ok(Self {
@@ -72,6 +97,16 @@ impl<R: Read> Recorder<R> {
         Ok(self.source)
     }
 
+    fn hold(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for bytes in bytes.chunks(HOLD) {
+            self.held.extend_from_slice(bytes);
+            if self.held.len() >= HOLD {
+                self.flush_held()?;
+            }
+        }
+        Ok(())
+    }
+
     fn flush_held(&mut self) -> io::Result<()> {
         let held = std::mem::take(&mut self.held);
         if held.is_empty() {
@@ -94,10 +129,7 @@ impl<R: Read> Read for Recorder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.source.read(buffer)?;
         if !self.contents {
-            self.held.extend_from_slice(&buffer[..read]);
-            if self.held.len() >= HOLD {
-                self.flush_held()?;
-            }
+            self.hold(&buffer[..read])?;
         }
         Ok(read)
     }

@@ -42,6 +42,11 @@ impl Staging {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// It was moved away.
+    pub(crate) fn forget(mut self) {
+        *self.moved.get_mut() = true;
+    }
 }
 
 impl Drop for Staging {
@@ -145,7 +150,9 @@ impl Inner {
             return Ok(());
         }
         let target = self.layer_dir(&layer.diff_id);
-        if self.write(|tables| tables.has_layer(&layer.diff_id))? {
+        if lock(&self.placed).contains_key(&layer.diff_id)
+            || self.write(|tables| tables.has_layer(&layer.diff_id))?
+        {
             // Somebody else was faster; the staged copy goes with its last owner.
             return Ok(());
         }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Image, Inner, lock, not_found, parse_config};
 use crate::Result;
+use crate::build::BuildRecord;
 use crate::digest::{Digest, ImageId};
 use crate::error::Error;
 use crate::reference::Reference;
@@ -27,6 +28,10 @@ const DIGESTS: Text = TableDefinition::new("image.digests");
 const LAYERS: Bytes = TableDefinition::new("image.layers");
 /// Digest → configuration or manifest, byte by byte.
 const BLOBS: Bytes = TableDefinition::new("image.blobs");
+/// Key of a build step → [`BuildRecord`].
+const BUILDS: Bytes = TableDefinition::new("image.builds");
+/// diff_id → boot id of the machine while the layer's files may not have reached the disk.
+const UNSYNCED: Text = TableDefinition::new("image.unsynced");
 
 /// What is known of an image beside its configuration.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -89,10 +94,15 @@ pub(crate) struct View {
     digests: ReadOnlyTable<&'static str, &'static str>,
     layers: ReadOnlyTable<&'static str, &'static [u8]>,
     blobs: ReadOnlyTable<&'static str, &'static [u8]>,
+    builds: ReadOnlyTable<&'static str, &'static [u8]>,
 }
 
 impl View {
-    pub(super) fn open(db: &Database) -> Result<Self> {
+    pub(crate) fn of(inner: &Inner) -> Result<Self> {
+        Self::open(&inner.db)
+    }
+
+    fn open(db: &Database) -> Result<Self> {
         let now: ReadTransaction = db.begin_read().map_err(failed)?;
         Ok(Self {
             images: now.open_table(IMAGES).map_err(failed)?,
@@ -100,7 +110,28 @@ impl View {
             digests: now.open_table(DIGESTS).map_err(failed)?,
             layers: now.open_table(LAYERS).map_err(failed)?,
             blobs: now.open_table(BLOBS).map_err(failed)?,
+            builds: now.open_table(BUILDS).map_err(failed)?,
         })
+    }
+
+    /// What a build step made, if it is still known.
+    pub(crate) fn build(&self, key: &Digest) -> Result<Option<BuildRecord>> {
+        let row = self.builds.get(key.hex()).map_err(failed)?;
+        row.map(|row| decode(key.hex(), row.value())).transpose()
+    }
+
+    pub(crate) fn builds(&self) -> Result<Vec<(Digest, BuildRecord)>> {
+        all_builds(&self.builds)
+    }
+
+    /// The layers of each image.
+    pub(crate) fn image_layers(&self) -> Result<Vec<Vec<Digest>>> {
+        let mut all = Vec::new();
+        for row in self.images.iter().map_err(failed)? {
+            let (key, value) = row.map_err(failed)?;
+            all.push(decode::<ImageRecord>(key.value(), value.value())?.layers);
+        }
+        Ok(all)
     }
 
     pub(crate) fn has_image(&self, id: &ImageId) -> Result<bool> {
@@ -227,6 +258,17 @@ impl View {
     }
 }
 
+fn all_builds(
+    table: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<Vec<(Digest, BuildRecord)>> {
+    let mut all = Vec::new();
+    for row in table.iter().map_err(failed)? {
+        let (key, value) = row.map_err(failed)?;
+        all.push((id(key.value())?.0, decode(key.value(), value.value())?));
+    }
+    Ok(all)
+}
+
 fn names_by_id(
     table: &impl ReadableTable<&'static str, &'static str>,
 ) -> Result<HashMap<String, Vec<Reference>>> {
@@ -248,6 +290,8 @@ pub(crate) struct Tables<'t> {
     digests: Table<'t, &'static str, &'static str>,
     layers: Table<'t, &'static str, &'static [u8]>,
     blobs: Table<'t, &'static str, &'static [u8]>,
+    builds: Table<'t, &'static str, &'static [u8]>,
+    unsynced: Table<'t, &'static str, &'static str>,
 }
 
 impl Inner {
@@ -268,7 +312,50 @@ impl<'t> Tables<'t> {
             digests: transaction.open_table(DIGESTS).map_err(failed)?,
             layers: transaction.open_table(LAYERS).map_err(failed)?,
             blobs: transaction.open_table(BLOBS).map_err(failed)?,
+            builds: transaction.open_table(BUILDS).map_err(failed)?,
+            unsynced: transaction.open_table(UNSYNCED).map_err(failed)?,
         })
+    }
+
+    pub(crate) fn build(&self, key: &Digest) -> Result<Option<BuildRecord>> {
+        let row = self.builds.get(key.hex()).map_err(failed)?;
+        row.map(|row| decode(key.hex(), row.value())).transpose()
+    }
+
+    pub(crate) fn builds(&self) -> Result<Vec<(Digest, BuildRecord)>> {
+        all_builds(&self.builds)
+    }
+
+    pub(crate) fn put_build(&mut self, key: &Digest, record: &BuildRecord) -> Result<()> {
+        let record = encode(key.hex(), record)?;
+        self.builds.insert(key.hex(), &*record).map_err(failed)?;
+        Ok(())
+    }
+
+    pub(crate) fn remove_build(&mut self, key: &Digest) -> Result<()> {
+        self.builds.remove(key.hex()).map_err(failed)?;
+        Ok(())
+    }
+
+    /// Notes that the files of a layer may still be in memory only.
+    pub(crate) fn put_unsynced(&mut self, layer: &Digest, boot: &str) -> Result<()> {
+        self.unsynced.insert(layer.hex(), boot).map_err(failed)?;
+        Ok(())
+    }
+
+    pub(crate) fn remove_unsynced(&mut self, layer: &Digest) -> Result<()> {
+        self.unsynced.remove(layer.hex()).map_err(failed)?;
+        Ok(())
+    }
+
+    /// The layers whose files may not have reached the disk, with the machine's boot they were written in.
+    pub(crate) fn unsynced(&self) -> Result<Vec<(Digest, String)>> {
+        let mut all = Vec::new();
+        for row in self.unsynced.iter().map_err(failed)? {
+            let (key, boot) = row.map_err(failed)?;
+            all.push((id(key.value())?.0, boot.value().to_owned()));
+        }
+        Ok(all)
     }
 
     pub(crate) fn image(&self, id: &ImageId) -> Result<Option<ImageRecord>> {
@@ -377,7 +464,7 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Removes the rows of all layers that no image has, but those `pinned`; returns them.
+    /// Removes the rows of all layers that neither an image nor a build step has, but those `pinned`; returns them.
     pub(crate) fn remove_unused_layers(
         &mut self,
         pinned: &HashMap<Digest, usize>,
@@ -386,21 +473,25 @@ impl<'t> Tables<'t> {
         for (_, record) in self.all_records()? {
             used.extend(record.layers);
         }
+        for (_, record) in self.builds()? {
+            used.extend(record.layers);
+        }
         let mut unused = self.all_layers()?;
         unused.retain(|layer| !used.contains(layer) && !pinned.contains_key(layer));
         for layer in &unused {
-            self.layers.remove(layer.hex()).map_err(failed)?;
+            self.forget_layer(layer)?;
         }
         Ok(unused)
     }
 
     pub(crate) fn forget_layer(&mut self, layer: &Digest) -> Result<()> {
         self.layers.remove(layer.hex()).map_err(failed)?;
+        self.unsynced.remove(layer.hex()).map_err(failed)?;
         Ok(())
     }
 }
 
 /// Digests that must not be removed while a pull or load counts on them.
-pub(super) fn pinned(inner: &Inner) -> std::sync::MutexGuard<'_, HashMap<Digest, usize>> {
+pub(crate) fn pinned(inner: &Inner) -> std::sync::MutexGuard<'_, HashMap<Digest, usize>> {
     lock(&inner.pins)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Store;
 use super::records::pinned;
 use crate::Result;
+use crate::build::boot_id;
 use crate::digest::Digest;
 use crate::error::Context;
 
@@ -20,7 +21,11 @@ impl Store {
         self.empty(&self.0.root.join("trash"))?;
         self.sweep_ingest()?;
         let known = self.sweep_rows()?;
-        self.sweep_layers(&known)
+        self.sweep_layers(&known)?;
+        if !self.0.write(|tables| tables.unsynced())?.is_empty() {
+            self.sync_later();
+        }
+        Ok(())
     }
 
     fn empty(&self, directory: &Path) -> Result<()> {
@@ -57,15 +62,29 @@ impl Store {
     /// Makes the rows agree with each other and with the directories; returns the layers that remain.
     fn sweep_rows(&self) -> Result<HashSet<Digest>> {
         self.0.write(|tables| {
-            let lost: HashSet<Digest> = tables
+            let boot = boot_id();
+            let mut lost: HashSet<Digest> = tables
                 .all_layers()?
                 .into_iter()
                 .filter(|layer| !self.0.layer_files(layer).is_dir())
                 .collect();
+            // What a build made shortly before the machine stopped may have names and no contents.
+            let unsynced = tables.unsynced()?;
+            lost.extend(
+                unsynced
+                    .into_iter()
+                    .filter(|(_, written)| boot.is_empty() || *written != boot)
+                    .map(|(layer, _)| layer),
+            );
             for (id, record) in tables.all_records()? {
                 if record.layers.iter().any(|layer| lost.contains(layer)) {
                     tracing::warn!(%id, "an image has lost files of its layers and is forgotten");
                     tables.remove_image(&id)?;
+                }
+            }
+            for (key, record) in tables.builds()? {
+                if record.layers.iter().any(|layer| lost.contains(layer)) {
+                    tables.remove_build(&key)?;
                 }
             }
             lost.iter()

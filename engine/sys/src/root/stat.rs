@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use rustix::fs::{AtFlags, FileType, Timespec, Timestamps, statat};
 
 /// A point in time as files carry it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
     /// Seconds since 1970, negative before.
     pub seconds: i64,
@@ -87,6 +87,8 @@ pub struct Stat {
     pub device: (u32, u32),
     /// Time of last modification.
     pub modified: Timestamp,
+    /// Time of the last change of anything about it, its name included; nobody can set it.
+    pub changed: Timestamp,
 }
 
 impl Stat {
@@ -117,6 +119,10 @@ impl Stat {
             modified: Timestamp {
                 seconds: raw.st_mtime,
                 nanoseconds: u32::try_from(raw.st_mtime_nsec).unwrap_or(0),
+            },
+            changed: Timestamp {
+                seconds: raw.st_ctime,
+                nanoseconds: u32::try_from(raw.st_ctime_nsec).unwrap_or(0),
             },
         }
     }

@@ -11,10 +11,13 @@ mod error;
 mod exec;
 mod hijack;
 mod images;
+mod lease;
 mod lines;
 mod logs;
 mod networks;
 mod query;
+mod raw;
+mod stats;
 mod system;
 mod transport;
 mod volumes;
@@ -28,8 +31,10 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Error, Result};
 pub use hijack::Hijacked;
 pub use images::ImageImport;
+pub use lease::{Lease, LeaseRequest};
 pub use lines::JsonLines;
 pub use logs::{LogChunk, LogStream};
+pub use raw::Kind;
 pub use system::{EventsOptions, Ping};
 
 /// Speaks to one engine. Cheap to clone.

@@ -18,4 +18,5 @@ pub(crate) use failure::last_lines;
 pub(crate) use images::{pull, pull_image};
 pub(crate) use observe::{image_ids, observe, project_filter};
 pub(crate) use ports::urls;
+pub(crate) use wait::until as wait_until;
 pub(crate) use watch::{Notice, Watch};

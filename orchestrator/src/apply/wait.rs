@@ -58,7 +58,7 @@ pub(super) fn judge(until: Await, seen: &ContainerInspect, restarts: i64) -> Ver
 }
 
 /// Where a wait looks. The engine, or a script in tests.
-pub(super) trait Look {
+pub(crate) trait Look {
     /// The container as it is now.
     fn look(
         &self,
@@ -73,7 +73,7 @@ impl Look for bowline_client::Client {
 }
 
 /// Waits until the container reaches the state; returns the word to show.
-pub(super) async fn until(
+pub(crate) async fn until(
     looker: &impl Look,
     target: &Target,
     until: Await,

@@ -44,6 +44,12 @@ impl Labelled for ContainerSummary {
     }
 }
 
+/// The first twelve digits of an id, which is how much of it people are shown.
+pub(super) fn short(id: &str) -> &str {
+    let id = id.strip_prefix("sha256:").unwrap_or(id);
+    id.get(..12).unwrap_or(id)
+}
+
 /// The containers of these services, all if none is named, by service and number.
 pub(super) async fn list(
     client: &Client,

@@ -14,11 +14,17 @@ use crate::terminal::size;
 use crate::ui::{Failure, Outcome, WithContext as _};
 
 /// See the module.
+#[expect(clippy::struct_excessive_bools, reason = "flags are flags")]
 #[derive(Args, Clone, Debug)]
 pub(super) struct Exec {
     /// No terminal; without a terminal of ours there is none anyway
     #[arg(short = 'T', long = "no-tty")]
     no_tty: bool,
+    /// Scripts of old say these; they are the default
+    #[arg(short = 'i', long, hide = true)]
+    interactive: bool,
+    #[arg(short = 't', long, hide = true, conflicts_with = "no_tty")]
+    tty: bool,
     /// Variable to set; a name alone takes its value from here
     #[arg(short, long = "env", value_name = "NAME=VALUE")]
     environment: Vec<String>,
@@ -53,7 +59,12 @@ impl Exec {
         let client = &session.client;
         let container =
             containers::one(client, &session.scope.name, &self.service, self.index).await?;
-        let tty = !self.no_tty && !self.detach && std::io::stdin().is_terminal();
+        let terminal = std::io::stdin().is_terminal();
+        if self.tty && !terminal {
+            return Err(Failure::new("there is no terminal to give to the command")
+                .hint("leave out `-t`, or give `-T`"));
+        }
+        let tty = !self.no_tty && !self.detach && terminal;
         let stdin = !self.detach;
         let create = ExecCreate {
             user: self.user.clone().unwrap_or_default(),

@@ -4,6 +4,7 @@ use bowline_api::ContainerSummary;
 use bowline_plan::labels;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
+use regex::bytes::Regex;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::containers::{self, Labelled as _};
@@ -36,6 +37,9 @@ pub(super) struct Logs {
     /// One container of each service
     #[arg(long, value_name = "N")]
     index: Option<u32>,
+    /// Only lines that match this regular expression; `(?i)` in front ignores case
+    #[arg(long, value_name = "PATTERN", value_parser = Regex::new)]
+    grep: Option<Regex>,
     /// No colours
     #[arg(long)]
     no_color: bool,
@@ -129,7 +133,8 @@ impl Logs {
             timestamps: self.timestamps,
             color: context.ui.color_out && !self.no_color,
         };
-        let mut printer = Printer::new(shape, sources.iter().map(|source| &*source.prefix));
+        let mut printer = Printer::new(shape, sources.iter().map(|source| &*source.prefix))
+            .matching(self.grep.clone());
         let cursors = history(&session.client, &sources, span, self.follow, &mut printer).await?;
         let Some(watch) = watch.filter(|_| span.until.is_none()) else {
             return Ok(());

@@ -1,5 +1,7 @@
 //! The command line: what was typed, and a file for each command that says what it means.
 
+mod attach;
+mod complete;
 mod config;
 mod containers;
 mod context;
@@ -9,18 +11,24 @@ mod engine;
 mod events;
 mod exec;
 mod follow;
+mod format;
 mod image;
 mod images;
+mod inspect;
 mod lifecycle;
 mod logs;
 mod ls;
+mod man;
+mod network;
 mod plan;
 mod port;
 mod prepare;
+mod project_volumes;
 mod ps;
 mod pull;
 mod run;
 mod signals;
+mod stats;
 mod streams;
 mod system;
 mod top;
@@ -98,6 +106,8 @@ enum Command {
     Ps(ps::Ps),
     /// Show the output of the project's containers
     Logs(logs::Logs),
+    /// Join the streams of a running container
+    Attach(attach::Attach),
     /// Run a command in a running container of a service
     Exec(exec::Exec),
     /// Run a one-off container of a service
@@ -122,11 +132,15 @@ enum Command {
     Config(config::Config),
     /// List the images that the project's containers use
     Images(images::Images),
+    /// List the project's volumes
+    Volumes(project_volumes::Volumes),
     /// Show the processes of containers
     Top(top::Top),
+    /// Show what containers use of the machine
+    Stats(stats::Stats),
     /// Print where a port of a service is published
     Port(port::Port),
-    /// Wait until containers of services stop
+    /// Wait until containers of services stop, or are healthy
     Wait(wait::Wait),
     /// Show what happens to the project's containers
     Events(events::Events),
@@ -145,6 +159,11 @@ enum Command {
     /// Look at the engine's house-keeping
     #[command(subcommand)]
     System(system::System),
+    /// Print everything about containers, images, networks and volumes
+    Inspect(inspect::Inspect),
+    /// Networks of the engine
+    #[command(subcommand)]
+    Network(network::Network),
     /// Volumes of the engine
     #[command(subcommand)]
     Volume(volume::Volume),
@@ -161,6 +180,13 @@ enum Command {
     Rmi(image::Rm),
     /// Give an image another name
     Tag(image::Tag),
+    /// Print the script that makes a shell complete commands and services
+    Completion(complete::Completion),
+    /// Write pages for `man` into a folder
+    Man(man::Man),
+    /// Answers the scripts of `completion`
+    #[command(name = "__complete", hide = true)]
+    Complete(complete::Complete),
 }
 
 /// Parses, runs, and turns what came of it into an exit code.
@@ -215,6 +241,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Down(command) => command.run(context).await,
         Command::Ps(command) => command.run(context).await,
         Command::Logs(command) => command.run(context).await,
+        Command::Attach(command) => command.run(context).await,
         Command::Exec(command) => command.run(context).await,
         Command::Run(command) => command.run(context).await,
         Command::Stop(command) => command.run(context).await,
@@ -226,7 +253,9 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Pull(command) => command.run(context).await,
         Command::Config(command) => command.run(context),
         Command::Images(command) => command.run(context).await,
+        Command::Volumes(command) => command.run(context).await,
         Command::Top(command) => command.run(context).await,
+        Command::Stats(command) => command.run(context).await,
         Command::Port(command) => command.run(context).await,
         Command::Wait(command) => command.run(context).await,
         Command::Events(command) => command.run(context).await,
@@ -237,6 +266,8 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Env(command) => command.run(context),
         Command::Version(command) => command.run(context).await,
         Command::System(command) => command.run(context).await,
+        Command::Inspect(command) => command.run(context).await,
+        Command::Network(command) => command.run(context).await,
         Command::Volume(command) => command.run(context).await,
         Command::Image(command) => command.run(context).await,
         Command::Load(command) => command.run(context).await,
@@ -244,6 +275,9 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Save(command) => command.run(context).await,
         Command::Rmi(command) => command.run(context).await,
         Command::Tag(command) => command.run(context).await,
+        Command::Completion(command) => command.run(context.ui),
+        Command::Man(command) => command.run(),
+        Command::Complete(command) => command.run(context).await,
     }
 }
 

@@ -8,10 +8,11 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::containers::{self, Labelled as _};
-use super::context::Context;
-use crate::ui::{Outcome, Table, age};
+use super::context::{Context, Session};
+use super::format::{self, Json, Listing};
+use crate::ui::{Outcome, age};
 
-/// How lists are printed.
+/// How reports that are not lists are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
     /// Columns for people
@@ -34,6 +35,7 @@ enum Status {
 }
 
 /// See the module.
+#[expect(clippy::struct_excessive_bools, reason = "flags are flags")]
 #[derive(Args, Clone, Debug)]
 pub(super) struct Ps {
     /// Services; all if none is named
@@ -47,18 +49,29 @@ pub(super) struct Ps {
     /// Names of services only
     #[arg(long = "services", conflicts_with = "quiet")]
     services_only: bool,
-    /// How to print; JSON is an object a line
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    /// `table`, `json` (an object a line), or a Go template
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_default_value = true
+    )]
+    format: format::Format,
     /// Containers in this state
     #[arg(long, value_enum)]
     status: Vec<Status>,
     /// `status=STATE`
     #[arg(long, value_name = "KEY=VALUE", value_parser = filter)]
     filter: Vec<Status>,
-    /// Do not shorten
+    /// Whole ids and commands
     #[arg(long)]
     no_trunc: bool,
+    /// With containers of services that are not in the file
+    #[arg(
+        long, value_name = "BOOL", default_value_t = true, hide_default_value = true,
+        num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set
+    )]
+    orphans: bool,
 }
 
 fn filter(text: &str) -> Result<Status, String> {
@@ -76,59 +89,63 @@ impl Ps {
         let all = self.all || !self.status.is_empty();
         let name = &session.scope.name;
         let mut found = containers::list(&session.client, name, all, &self.services).await?;
-        found.retain(|container| {
-            // A one-off container that has ended is history.
-            let shown = all || !container.is_one_off() || container.state == "running";
-            let wanted = |status: &Status| {
-                status
-                    .to_possible_value()
-                    .is_some_and(|value| value.matches(&container.state, true))
-            };
-            shown && (self.status.is_empty() || self.status.iter().any(wanted))
-        });
-        self.print(context, name, &found);
+        found.retain(|container| self.is_shown(&session, all, container));
+        self.print(context, name, &found)?;
         Ok(0)
     }
 
-    fn print(&self, context: &Context, project: &str, found: &[ContainerSummary]) {
+    fn is_shown(&self, session: &Session, all: bool, container: &ContainerSummary) -> bool {
+        // A one-off container that has ended is history.
+        let current = all || !container.is_one_off() || container.state == "running";
+        let wanted = |status: &Status| {
+            status
+                .to_possible_value()
+                .is_some_and(|value| value.matches(&container.state, true))
+        };
+        let project = session.scope.project.as_ref();
+        let declared = project.is_none_or(|project| project.service(container.service()).is_some());
+        current
+            && (self.status.is_empty() || self.status.iter().any(wanted))
+            && (self.orphans || declared)
+    }
+
+    fn print(&self, context: &Context, project: &str, found: &[ContainerSummary]) -> Outcome<()> {
         if self.quiet {
             found
                 .iter()
                 .for_each(|container| context.ui.line(&container.id));
-        } else if self.services_only {
+            return Ok(());
+        }
+        if self.services_only {
             let names: BTreeSet<&str> = found.iter().map(|container| container.service()).collect();
             names.into_iter().for_each(|name| context.ui.line(name));
-        } else if self.format == Format::Json {
-            found
-                .iter()
-                .for_each(|container| context.ui.line(object(project, container).to_string()));
-        } else {
-            context.ui.line(self.table(found).render());
+            return Ok(());
         }
-    }
-
-    fn table(&self, found: &[ContainerSummary]) -> Table {
         let now = jiff::Timestamp::now().as_second();
-        let headings = [
+        let headings = &[
             "NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS",
         ];
-        let mut table = Table::new(&headings);
+        let mut listing = Listing::new(headings);
         for container in found {
-            table.row(vec![
-                container.name().to_owned(),
-                container.image.clone(),
-                format!("\"{}\"", shorten(&container.command, 20, self.no_trunc)),
-                container.service().to_owned(),
-                age(container.created, now),
-                container.status.clone(),
-                ports(container),
-            ]);
+            let object = object(project, container, now, self.no_trunc);
+            let cell = |key: &str| object[key].as_str().unwrap_or_default().to_owned();
+            let cells = [
+                "Name",
+                "Image",
+                "Command",
+                "Service",
+                "RunningFor",
+                "Status",
+                "Ports",
+            ];
+            let cells = cells.map(cell).to_vec();
+            listing.row(object, cells);
         }
-        table
+        listing.print(context.ui, &self.format, Json::Lines)
     }
 }
 
-fn shorten(text: &str, length: usize, whole: bool) -> String {
+pub(super) fn shorten(text: &str, length: usize, whole: bool) -> String {
     match whole || text.chars().count() <= length {
         true => text.to_owned(),
         false => text.chars().take(length - 1).chain(['…']).collect(),
@@ -136,7 +153,7 @@ fn shorten(text: &str, length: usize, whole: bool) -> String {
 }
 
 /// `0.0.0.0:8080->80/tcp, 53/udp`
-fn ports(container: &ContainerSummary) -> String {
+pub(super) fn ports(container: &ContainerSummary) -> String {
     let ports = container.ports.iter().map(|port| match port.public_port {
         Some(public) => {
             let ip = match port.ip.contains(':') {
@@ -151,7 +168,7 @@ fn ports(container: &ContainerSummary) -> String {
 }
 
 /// The keys that Compose prints.
-fn object(project: &str, container: &ContainerSummary) -> Value {
+fn object(project: &str, container: &ContainerSummary, now: i64, whole: bool) -> Value {
     let publishers = container.ports.iter().map(|port| {
         json!({
             "URL": port.ip,
@@ -192,11 +209,11 @@ fn object(project: &str, container: &ContainerSummary) -> Value {
         .map(String::as_str)
         .collect();
     json!({
-        "Command": format!("\"{}\"", container.command),
+        "Command": format!("\"{}\"", shorten(&container.command, 20, whole)),
         "CreatedAt": created(container.created),
         "ExitCode": exit_code.and_then(|code| code.parse::<i64>().ok()).unwrap_or(0),
         "Health": health,
-        "ID": container.id,
+        "ID": if whole { &container.id } else { containers::short(&container.id) },
         "Image": container.image,
         "Labels": labels.join(","),
         "Mounts": mounts.join(","),
@@ -206,7 +223,7 @@ fn object(project: &str, container: &ContainerSummary) -> Value {
         "Ports": ports(container),
         "Project": container.labels.get(labels::PROJECT).map_or(project, String::as_str),
         "Publishers": publishers.collect::<Vec<_>>(),
-        "RunningFor": age(container.created, jiff::Timestamp::now().as_second()),
+        "RunningFor": age(container.created, now),
         "Service": container.service(),
         "State": container.state,
         "Status": container.status,
@@ -215,7 +232,7 @@ fn object(project: &str, container: &ContainerSummary) -> Value {
 
 fn created(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds)
-        .map(|time| time.to_string())
+        .map(|time| time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC").to_string())
         .unwrap_or_default()
 }
 
@@ -233,15 +250,17 @@ mod tests {
             kind: "tcp".into(),
         };
         let container = ContainerSummary {
-            id: "abc".into(),
+            id: "0123456789abcdef".into(),
             names: vec!["/shop-web-1".into()],
             state: "exited".into(),
             status: "Exited (3) 2 minutes ago".into(),
             ports: vec![port],
             ..ContainerSummary::default()
         };
-        let object = object("shop", &container);
+        let object = object("shop", &container, 0, false);
         assert_eq!(object["ExitCode"], 3);
+        assert_eq!(object["ID"], "0123456789ab");
+        assert_eq!(object["CreatedAt"], "1970-01-01 00:00:00 +0000 UTC");
         assert_eq!(object["Name"], "shop-web-1");
         assert_eq!(object["Publishers"][0]["PublishedPort"], 8080);
         assert_eq!(object["Ports"], "0.0.0.0:8080->80/tcp");
@@ -251,7 +270,10 @@ mod tests {
             status: "Up 1 second (healthy)".into(),
             ..container
         };
-        assert_eq!(super::object("shop", &healthy)["Health"], "healthy");
+        assert_eq!(
+            super::object("shop", &healthy, 0, false)["Health"],
+            "healthy"
+        );
     }
 
     #[test]

@@ -1,18 +1,26 @@
-//! `info`, `env`, `version`, `system check`: the engine about itself.
+//! `info`, `env`, `version`, `system`: the engine about itself.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::ps::Format;
+use super::events;
+use super::format::Format;
+use super::ps::Format as Report;
 use crate::autostart;
 use crate::ui::{Failure, Outcome, Style, Table, WithContext as _};
 
 /// `info`
 #[derive(Args, Clone, Debug)]
 pub(super) struct Info {
-    /// How to print
-    #[arg(long, value_enum, default_value_t)]
+    /// `table`, `json`, or a Go template over what the API tells
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_default_value = true
+    )]
     format: Format,
 }
 
@@ -26,8 +34,14 @@ pub(super) struct Version {
     /// The version only
     #[arg(long)]
     short: bool,
-    /// How to print
-    #[arg(long, value_enum, default_value_t)]
+    /// `pretty`, `json`, or a Go template
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        default_value = "pretty",
+        hide_default_value = true
+    )]
     format: Format,
 }
 
@@ -36,6 +50,10 @@ pub(super) struct Version {
 pub(super) enum System {
     /// List what the engine holds of the machine without needing it; fails if there is any
     Check(Check),
+    /// Show what happens in the engine
+    Events(events::Engine),
+    /// Print the engine's settings and where each comes from
+    Info(Info),
 }
 
 /// `system check`
@@ -43,7 +61,7 @@ pub(super) enum System {
 pub(super) struct Check {
     /// How to print
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: Report,
 }
 
 impl Info {
@@ -56,10 +74,18 @@ impl Info {
             Err(error) if error.is_not_found() => Value::Null,
             Err(error) => return Err(error.into()),
         };
-        if self.format == Format::Json {
-            let all = json!({"engine": info, "settings": settings});
-            context.ui.line(serde_json::to_string_pretty(&all)?);
-            return Ok(0);
+        match &self.format {
+            Format::Table => {}
+            Format::Json => {
+                let all = json!({"engine": info, "settings": settings});
+                context.ui.line(serde_json::to_string_pretty(&all)?);
+                return Ok(0);
+            }
+            Format::Each(template) | Format::Columns(template) => {
+                let raw = client.info_raw().await.during("cannot ask the engine")?;
+                context.ui.line(template.render(&raw)?);
+                return Ok(0);
+            }
         }
         let mut table = Table::new(&["ENGINE", ""]);
         let mut say = |key: &str, value: String| table.row(vec![key.to_owned(), value]);
@@ -158,15 +184,20 @@ impl Version {
         }
         let commit = bowline_engine::commit();
         let engine = running_engine(context).await;
-        if self.format == Format::Json {
-            context.ui.line(
-                json!({
-                    "version": version, "commit": commit, "api_version": bowline_api::API_VERSION,
-                    "engine": engine,
-                })
-                .to_string(),
-            );
-            return Ok(0);
+        let object = json!({
+            "version": version, "commit": commit, "api_version": bowline_api::API_VERSION,
+            "engine": engine,
+        });
+        match &self.format {
+            Format::Table => {}
+            Format::Json => {
+                context.ui.line(object.to_string());
+                return Ok(0);
+            }
+            Format::Each(template) | Format::Columns(template) => {
+                context.ui.line(template.render(&object)?);
+                return Ok(0);
+            }
         }
         let api = bowline_api::API_VERSION;
         context
@@ -194,6 +225,8 @@ impl System {
     pub(super) async fn run(self, context: &Context) -> Outcome {
         match self {
             Self::Check(check) => check.run(context).await,
+            Self::Events(events) => events.run(context).await,
+            Self::Info(info) => info.run(context).await,
         }
     }
 }
@@ -206,7 +239,7 @@ impl Check {
             .await
             .during("cannot ask the engine for its ledger")?;
         let leaks = leaks(&found);
-        if self.format == Format::Json {
+        if self.format == Report::Json {
             context.ui.line(serde_json::to_string_pretty(&found)?);
         } else if leaks.is_empty() {
             let word = Style::Good.paint("ok", context.ui.color_out);

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use regex::bytes::Regex;
+
 use super::{Line, Source};
 use crate::ui::prefix_style;
 
@@ -20,6 +22,8 @@ pub(crate) struct Shape {
 #[derive(Debug)]
 pub(crate) struct Printer {
     shape: Shape,
+    /// Lines that do not match are left out.
+    grep: Option<Regex>,
     width: usize,
     out: Vec<u8>,
     errors: Vec<u8>,
@@ -38,14 +42,26 @@ impl Printer {
             .unwrap_or(0);
         Self {
             shape,
+            grep: None,
             width,
             out: Vec::new(),
             errors: Vec::new(),
         }
     }
 
+    /// Leaves out lines that do not match.
+    #[must_use]
+    pub(crate) fn matching(mut self, pattern: Option<Regex>) -> Self {
+        self.grep = pattern;
+        self
+    }
+
     /// Prints a line of a container's log.
     pub(crate) fn print(&mut self, source: &Source, line: &Line) {
+        let matches = |pattern: &Regex| pattern.is_match(&line.text);
+        if !self.grep.as_ref().is_none_or(matches) {
+            return;
+        }
         self.width = self.width.max(source.prefix.chars().count());
         let bytes = render(self.shape, self.width, source, line);
         let buffer = if line.error {

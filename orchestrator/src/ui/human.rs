@@ -28,6 +28,28 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
+/// `1.22kB` or `892KiB`, with so many significant digits at most, as Docker's statistics print sizes.
+pub(crate) fn significant_bytes(count: u64, base: u64, digits: usize) -> String {
+    const DECIMAL: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
+    const BINARY: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let units = if base == 1024 { BINARY } else { DECIMAL };
+    let mut unit = 0;
+    let mut divisor: u64 = 1;
+    while unit + 1 < units.len() && count / divisor >= base {
+        divisor *= base;
+        unit += 1;
+    }
+    let scaled = count as f64 / divisor as f64;
+    let whole = (count / divisor).to_string();
+    let places = digits.saturating_sub(whole.len());
+    let text = format!("{scaled:.places$}");
+    let text = match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => &text,
+    };
+    format!("{text}{}", units[unit])
+}
+
 /// `5 minutes ago`, from seconds since the epoch.
 pub(crate) fn age(created: i64, now: i64) -> String {
     let span = u64::try_from(now.saturating_sub(created)).unwrap_or(0);
@@ -50,6 +72,11 @@ mod tests {
         assert_eq!(bytes(0), "0B");
         assert_eq!(bytes(1234), "1.2kB");
         assert_eq!(bytes(144_000_000), "144MB");
+        assert_eq!(significant_bytes(0, 1024, 4), "0B");
+        assert_eq!(significant_bytes(892 * 1024, 1024, 4), "892KiB");
+        assert_eq!(significant_bytes(25_276_000_000, 1024, 4), "23.54GiB");
+        assert_eq!(significant_bytes(1_090, 1000, 3), "1.09kB");
+        assert_eq!(significant_bytes(999, 1000, 3), "999B");
         assert_eq!(seconds(Duration::from_millis(3240)), "3.2s");
         assert_eq!(seconds(Duration::from_secs(65)), "1m05s");
         assert_eq!(age(0, 60), "1 minute ago");

@@ -6,14 +6,16 @@ mod human;
 mod progress;
 mod style;
 mod table;
+mod template;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 pub(crate) use failure::{Failure, Outcome, WithContext};
-pub(crate) use human::{age, bytes, seconds};
+pub(crate) use human::{age, bytes, seconds, significant_bytes};
 pub(crate) use progress::{Meter, Mode, Phase, Subject};
 pub(crate) use style::{Style, prefix_style};
 pub(crate) use table::Table;
+pub(crate) use template::Template;
 
 /// Whether and how to decorate.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +82,11 @@ impl Ui {
     /// A line on standard output. A closed pipe ends the output, not the command.
     pub(crate) fn line(self, text: impl AsRef<str>) {
         let _closed = writeln!(io::stdout().lock(), "{}", text.as_ref());
+    }
+
+    /// A line on standard output. Returns whether somebody still reads.
+    pub(crate) fn try_line(self, text: impl AsRef<str>) -> bool {
+        writeln!(io::stdout().lock(), "{}", text.as_ref()).is_ok()
     }
 
     /// A line on standard error.

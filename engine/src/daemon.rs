@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{ConfigError, Flags, Settings};
 use crate::engine::{Engine, OpenError};
 use crate::lock::{Claim, LockError, claim};
-use crate::{http, passwd};
+use crate::{activation, http, passwd};
 
 /// The reason to leave that may pass.
 const IDLE: &str = "idle";
@@ -79,6 +79,9 @@ pub enum StartError {
         /// The kernel's word.
         source: io::Error,
     },
+    /// A service manager handed over something else than this engine's socket.
+    #[error("cannot use what the service manager handed over")]
+    Activation(#[from] activation::ActivationError),
     /// The asynchronous runtime or a signal handler cannot be made.
     #[error("cannot set up the event loop")]
     Loop(#[source] io::Error),
@@ -116,6 +119,7 @@ fn start(options: &Options, ready: &mut Option<File>) -> Result<(), StartError> 
     let made = settings.roots.create();
     made.map_err(|(path, source)| StartError::Folder { path, source })?;
     // A shim that brings an engine back took the lock before it started it.
+    let handed = activation::listener(&variable, &settings.roots.socket())?;
     let revived = std::env::var(LOCK_FD_VARIABLE)
         .ok()
         .and_then(|text| text.parse().ok());
@@ -138,14 +142,19 @@ fn start(options: &Options, ready: &mut Option<File>) -> Result<(), StartError> 
         .enable_all()
         .build()
         .map_err(StartError::Loop)?;
-    let outcome = runtime.block_on(serve(options, settings, || {
+    let outcome = runtime.block_on(serve(options, settings, handed, || {
         drop(starting);
         tell_ready(ready);
+        activation::notify(&variable, "READY=1");
     }));
     // Detached work (following logs, streaming images) must not hold the leave up.
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(life);
     outcome
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// What shims need to bring this very engine back: its words, and of its environment what it reads.
@@ -239,12 +248,18 @@ fn leave_cgroup(settings: &Settings) -> Result<(), StartError> {
 async fn serve(
     options: &Options,
     settings: Settings,
+    handed: Option<std::os::unix::net::UnixListener>,
     ready: impl FnOnce(),
 ) -> Result<(), StartError> {
     let roots = settings.roots.clone();
     let mut life = life(options, &settings);
     let engine = Engine::open(settings, options.auto, life.revive).await?;
-    let listener = listen(&roots.socket(), engine.settings().socket_group.as_str())?;
+    // A socket that was handed over is the service manager's, before this engine and after it.
+    let own_socket = handed.is_none();
+    let listener = match handed {
+        Some(handed) => adopt(handed, &roots.socket())?,
+        None => listen(&roots.socket(), engine.settings().socket_group.as_str())?,
+    };
     life.write(&roots.life()).map_err(StartError::Life)?;
     let listener = Arc::new(listener);
     let mut ready = Some(ready);
@@ -263,10 +278,13 @@ async fn serve(
         }
     };
     tracing::info!(reason, "leaving");
+    activation::notify(&variable, "STOPPING=1");
     life.state = EngineState::Leaving;
     life.write(&roots.life()).map_err(StartError::Life)?;
     // A client that comes now finds nobody, or is cut off before its first answer: it starts the next engine.
-    drop(std::fs::remove_file(roots.socket()));
+    if own_socket {
+        drop(std::fs::remove_file(roots.socket()));
+    }
     drop(listener);
     engine.leave().await;
     Ok(())
@@ -285,6 +303,18 @@ async fn until_leave(engine: &Arc<Engine>) -> Result<&'static str, StartError> {
             _ = hangup.recv() => {}
         }
     }
+}
+
+fn adopt(
+    handed: std::os::unix::net::UnixListener,
+    path: &Path,
+) -> Result<UnixListener, StartError> {
+    let failed = |source| StartError::Listen {
+        path: path.into(),
+        source,
+    };
+    handed.set_nonblocking(true).map_err(failed)?;
+    UnixListener::from_std(handed).map_err(failed)
 }
 
 /// The life lock is ours, so a socket file that lies here is a dead engine's.

@@ -44,13 +44,18 @@ struct Stream {
 
 impl Running {
     /// Starts `command` with its output collected.
-    pub fn start(mut command: Command) -> Self {
+    pub fn start(command: Command) -> Self {
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// The same with something else than nothing to read.
+    pub fn start_with(mut command: Command, input: Stdio) -> Self {
         let line = format!("{command:?}");
         let line = line
             .rsplit_once("bowline\"")
             .map_or(line.clone(), |(_, rest)| format!("bowline{rest}"));
         command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command

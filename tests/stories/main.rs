@@ -13,4 +13,5 @@ mod names;
 mod one_off;
 mod order;
 mod ports;
+mod units;
 mod volumes;

@@ -32,6 +32,7 @@ mod stats;
 mod streams;
 mod system;
 mod top;
+mod unit;
 mod up;
 mod volume;
 mod wait;

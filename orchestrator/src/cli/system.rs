@@ -7,6 +7,7 @@ use super::context::Context;
 use super::events;
 use super::format::Format;
 use super::ps::Format as Report;
+use super::unit;
 use crate::autostart;
 use crate::ui::{Failure, Outcome, Style, Table, WithContext as _};
 
@@ -50,6 +51,10 @@ pub(super) struct Version {
 pub(super) enum System {
     /// List what the engine holds of the machine without needing it; fails if there is any
     Check(Check),
+    /// Start the engine with the machine, through systemd
+    Enable(unit::Enable),
+    /// Undo `system enable`
+    Disable(unit::Disable),
     /// Show what happens in the engine
     Events(events::Engine),
     /// Print the engine's settings and where each comes from
@@ -225,6 +230,8 @@ impl System {
     pub(super) async fn run(self, context: &Context) -> Outcome {
         match self {
             Self::Check(check) => check.run(context).await,
+            Self::Enable(enable) => enable.run(context),
+            Self::Disable(disable) => disable.run(context),
             Self::Events(events) => events.run(context).await,
             Self::Info(info) => info.run(context).await,
         }

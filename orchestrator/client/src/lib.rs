@@ -11,7 +11,6 @@ mod error;
 mod exec;
 mod hijack;
 mod images;
-mod lease;
 mod lines;
 mod logs;
 mod networks;
@@ -20,6 +19,7 @@ mod raw;
 mod stats;
 mod system;
 mod transport;
+mod unpack;
 mod volumes;
 
 #[cfg(test)]
@@ -31,7 +31,6 @@ pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Error, Result};
 pub use hijack::Hijacked;
 pub use images::ImageImport;
-pub use lease::{Lease, LeaseRequest};
 pub use lines::JsonLines;
 pub use logs::{LogChunk, LogStream};
 pub use raw::Kind;

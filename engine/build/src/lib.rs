@@ -4,7 +4,11 @@
 //! The front end ([`dockerfile`]) turns text, options and the configurations of base images into a [`graph`], and
 //! touches nothing. The solver does the graph and does not know what a Dockerfile is.
 
+pub mod dispatch;
 pub mod dockerfile;
 pub mod graph;
+pub mod ignore;
 pub mod progress;
 pub mod run;
+pub mod warnings;
+pub mod words;

@@ -7,6 +7,7 @@ pub(crate) mod create;
 mod disk;
 mod execs;
 pub(crate) mod images;
+mod lease;
 mod names;
 pub(crate) mod networks;
 mod open;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use bowline_runtime::Shims;
 use bowline_runtime::cgroup::Hierarchies;
 
+pub use lease::{Lease, LeaseRequest};
 pub(crate) use open::OpenError;
 
 use crate::config::Settings;
@@ -54,6 +56,7 @@ pub struct Engine {
     names: Names,
     execs: Execs,
     activity: Activity,
+    leases: lease::Leases,
 }
 
 impl Engine {

@@ -119,11 +119,13 @@ impl Engine {
             names: super::Names::default(),
             execs: super::Execs::default(),
             activity: super::Activity::default(),
+            leases: super::lease::Leases::default(),
             store,
         });
         engine.give_default_bridge_a_subnet().await?;
         engine.resume(found.containers).await?;
         engine.keep_rules_whole().await;
+        engine.end_leases_nobody_renews();
         Ok(engine)
     }
 

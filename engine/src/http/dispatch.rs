@@ -10,7 +10,7 @@ use super::path::{ApiVersion, Target};
 use super::query::Query;
 use super::reply::{self, Reply};
 use super::route::{All, Route, route};
-use super::{body, containers, events, exec, images, networks, system, volumes};
+use super::{body, containers, events, exec, images, lease, networks, system, volumes};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logs::Watcher;
@@ -88,6 +88,7 @@ async fn handle(
         Route::Volumes(verb) => volumes::all(call, verb).await,
         Route::Volume(name, verb) => volumes::handle(call, name, verb).await,
         Route::EngineConfig => reply::ok(&call.engine.effective_settings()),
+        Route::Lease => lease::lease(call).await,
         Route::EngineCheck => reply::ok(&call.engine.check().await?),
         Route::Plugins => reply::ok(&[(); 0]),
         Route::Swarm => {

@@ -18,6 +18,7 @@ mod exec;
 mod filters;
 mod hijack;
 mod images;
+mod lease;
 mod logs;
 mod networks;
 mod path;

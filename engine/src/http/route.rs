@@ -22,6 +22,8 @@ pub(super) enum Route<'a> {
     Volume(&'a str, VolumeVerb),
     /// Ours: effective settings.
     EngineConfig,
+    /// Ours: a name that a connection holds.
+    Lease,
     /// Ours: what was left behind.
     EngineCheck,
     /// There is no build cache, so nothing of it is left to remove.
@@ -108,6 +110,7 @@ pub(super) fn route<'a>(method: &Method, path: &'a str) -> Route<'a> {
         ("GET", "events", "") => Route::Events,
         ("GET", "bowline", "config") => Route::EngineConfig,
         ("GET", "bowline", "check") => Route::EngineCheck,
+        ("POST", "bowline", "lease") => Route::Lease,
         ("POST", "build", "prune") => Route::BuildPrune,
         ("GET", "plugins", "") => Route::Plugins,
         (_, "plugins", _) => Route::Unsupported("plugins"),

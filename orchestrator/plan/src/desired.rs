@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
+use serde_json::Value;
 
 use crate::observed::Hashes;
 use crate::op::Condition;
@@ -46,6 +47,36 @@ pub struct Service {
     /// `Some(false)` when the file switches health off, `Some(true)` when it declares a check, `None` when
     /// only the image knows.
     pub healthcheck: Option<bool>,
+    /// What its hash is taken of, so that a change can be told.
+    pub model: Value,
+    /// Ports of the host that it must have, as `8080/tcp`.
+    pub ports: Vec<String>,
+    /// How replicas are exchanged, where the file says so.
+    pub update: Option<Update>,
+    /// Why two containers of one replica cannot live side by side, if they cannot.
+    pub exclusive: Option<String>,
+    /// Commands around the life of its containers.
+    pub hooks: Hooks,
+}
+
+/// `deploy.update_config`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Update {
+    /// The new container is ready before the old one stops.
+    pub start_first: bool,
+    /// So many replicas at a time; 0 is all.
+    pub parallelism: u32,
+}
+
+/// Commands around the life of a service's containers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hooks {
+    /// For each step before the start, whether it runs for each replica instead of once.
+    pub pre_start: Vec<bool>,
+    /// There are commands to run in a container that has been started.
+    pub post_start: bool,
+    /// There are commands to run in a container before it is stopped.
+    pub pre_stop: bool,
 }
 
 /// An image as a service wants it.
@@ -57,6 +88,10 @@ pub struct Image {
     pub local: Option<String>,
     /// Whether it may be pulled.
     pub pull: bool,
+    /// Whether it is built here.
+    pub build: bool,
+    /// Whether the file gives it a name of its own.
+    pub named: bool,
 }
 
 /// One entry of `depends_on`.
@@ -81,6 +116,8 @@ pub struct Network {
     pub external: bool,
     /// Of its configuration.
     pub hashes: Hashes,
+    /// What the hash is taken of.
+    pub model: Value,
 }
 
 /// A volume.
@@ -92,6 +129,8 @@ pub struct Volume {
     pub external: bool,
     /// Of its configuration.
     pub hashes: Hashes,
+    /// What the hash is taken of.
+    pub model: Value,
 }
 
 impl Desired {

@@ -8,7 +8,17 @@ use crate::graph::{Id, Plan};
 use crate::observed::{Container, Observed};
 use crate::op::Op;
 use crate::order;
+use crate::stopping;
 use crate::up::{existing, is_orphan};
+
+/// Which images go, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Images {
+    /// Those of all services.
+    All,
+    /// Those that are built here and have no name of their own.
+    Local,
+}
 
 /// Choices of one `down`.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +29,8 @@ pub struct Down {
     pub volumes: bool,
     /// Containers of services that the project no longer has, too.
     pub remove_orphans: bool,
+    /// Images, too.
+    pub images: Option<Images>,
     /// There is a file. Without one everything that bears the project's label belongs to it.
     pub has_file: bool,
 }
@@ -31,6 +43,7 @@ pub fn down(desired: &Desired, observed: &Observed, choices: &Down) -> Result<Pl
     let mut plan = Plan::default();
     let going = going(desired, observed, choices)?;
     let removed = containers(&mut plan, desired, observed, &going, choices)?;
+    images(&mut plan, desired, observed, &removed, choices);
     if !choices.services.is_empty() {
         return Ok(plan);
     }
@@ -99,12 +112,10 @@ fn containers<'a>(
             } else {
                 "down"
             };
-            let stop = container.state.is_live().then(|| {
-                let op = Op::Stop {
-                    target: existing(container),
-                };
-                plan.add(before.iter().copied(), op, cause)
-            });
+            let stop = container
+                .state
+                .is_live()
+                .then(|| stopping::stop(plan, desired, container, before.clone(), cause, None));
             stopped.entry(&container.service).or_default().extend(stop);
             let op = Op::Remove {
                 target: existing(container),
@@ -119,6 +130,35 @@ fn containers<'a>(
         }
     }
     Ok(removed)
+}
+
+/// One removal for each name, when the containers that were made from it are gone.
+fn images(
+    plan: &mut Plan,
+    desired: &Desired,
+    observed: &Observed,
+    removed: &BTreeMap<&str, Id>,
+    choices: &Down,
+) {
+    let Some(which) = choices.images else { return };
+    let mut users: BTreeMap<&str, Vec<Id>> = BTreeMap::new();
+    for (name, service) in &desired.services {
+        let chosen = choices.services.is_empty() || choices.services.contains(name);
+        let local = service.image.build && !service.image.named;
+        if !chosen || service.image.reference.is_empty() || which == Images::Local && !local {
+            continue;
+        }
+        let containers = observed.containers.iter().filter(|c| c.service == *name);
+        let gone = containers.filter_map(|c| removed.get(c.id.as_str()));
+        users
+            .entry(&service.image.reference)
+            .or_default()
+            .extend(gone);
+    }
+    for (reference, after) in users {
+        let reference = reference.to_owned();
+        plan.add(after, Op::RemoveImage { reference }, "--rmi");
+    }
 }
 
 fn service_key<'a>(needs: &order::Needs<'a>, service: &'a str) -> &'a str {

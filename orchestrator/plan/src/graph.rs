@@ -28,6 +28,23 @@ pub struct Step<'plan> {
     pub node: &'plan Node,
 }
 
+impl Step<'_> {
+    fn to_json(&self) -> serde_json::Value {
+        let Node { op, cause, group } = self.node;
+        let mut step = serde_json::json!({
+            "number": self.number, "after": self.after, "subject": op.subject(),
+            "action": op.verb(), "cause": cause,
+        });
+        if let Some(target) = op.target() {
+            step["container"] = target.name.clone().into();
+        }
+        if let Some(group) = group {
+            step["group"] = group.clone().into();
+        }
+        step
+    }
+}
+
 /// Handle of a node while a plan is built; also its number minus one.
 pub(crate) type Id = NodeIndex;
 
@@ -66,6 +83,12 @@ impl Plan {
         })
     }
 
+    /// The plan for programs: `steps` in an order that respects every edge, and `warnings`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let steps: Vec<serde_json::Value> = self.steps().map(|step| step.to_json()).collect();
+        serde_json::json!({"steps": steps, "warnings": self.warnings})
+    }
+
     pub(crate) fn ids(&self) -> impl Iterator<Item = (Id, &Node)> {
         self.graph.node_indices().map(|id| (id, &self.graph[id]))
     }
@@ -95,19 +118,19 @@ impl Plan {
         )
     }
 
-    pub(crate) fn add_grouped(
+    pub(crate) fn add_in(
         &mut self,
         after: impl IntoIterator<Item = Id>,
         op: Op,
         cause: impl Into<String>,
-        group: &str,
+        group: Option<&str>,
     ) -> Id {
         self.insert(
             after,
             Node {
                 op,
                 cause: cause.into(),
-                group: Some(group.into()),
+                group: group.map(Into::into),
             },
         )
     }
@@ -146,5 +169,36 @@ impl fmt::Display for Plan {
             }
         }
         Ok(())
+    }
+}
+
+/// Damage for tests that must notice it.
+#[cfg(test)]
+impl Plan {
+    /// The plan without some nodes; what waited for them waits for what they waited for.
+    pub(crate) fn without(&self, gone: impl Fn(&Op) -> bool) -> Self {
+        self.damaged(&gone, &|_| false)
+    }
+
+    /// The plan with some nodes waiting for nothing.
+    pub(crate) fn unordered(&self, free: impl Fn(&Op) -> bool) -> Self {
+        self.damaged(&|_| false, &free)
+    }
+
+    fn damaged(&self, gone: &dyn Fn(&Op) -> bool, free: &dyn Fn(&Op) -> bool) -> Self {
+        let mut plan = Self::default();
+        let mut became: Vec<Vec<Id>> = Vec::new();
+        for (id, node) in self.ids() {
+            let before = self.graph.neighbors_directed(id, Direction::Incoming);
+            let before: Vec<Id> = match free(&node.op) {
+                true => Vec::new(),
+                false => before.flat_map(|id| became[id.index()].clone()).collect(),
+            };
+            became.push(match gone(&node.op) {
+                true => before,
+                false => vec![plan.insert(before, node.clone())],
+            });
+        }
+        plan
     }
 }

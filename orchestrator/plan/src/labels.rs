@@ -17,6 +17,16 @@ pub const SLUG: &str = "com.docker.compose.slug";
 pub const CONFIG_HASH: &str = "com.docker.compose.config-hash";
 /// Our hash of what the object was made from.
 pub const OWN_HASH: &str = "dev.bowline.config-hash";
+/// What the object was made from, see [`crate::changes`].
+pub const OWN_CONFIG: &str = "dev.bowline.config";
+/// Present on containers of an isolated copy of a project; the value is the name of the original.
+pub const ISOLATED: &str = "dev.bowline.isolated";
+/// The lease whose end removes the object.
+pub const LEASE: &str = "dev.bowline.lease";
+/// `pre_start` on the short-lived containers of such hooks.
+pub const HOOK: &str = "com.docker.compose.hook";
+/// Which of a service's hooks it is, from 0.
+pub const HOOK_INDEX: &str = "com.docker.compose.hook-index";
 /// Id of the image of a container.
 pub const IMAGE: &str = "com.docker.compose.image";
 /// `service:condition:restart,…`

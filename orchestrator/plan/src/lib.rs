@@ -11,6 +11,7 @@
 //! [3] -> #4 service:db, wait healthy, `web` depends on it
 //! ```
 
+pub mod changes;
 mod desired;
 mod down;
 mod error;
@@ -30,17 +31,18 @@ mod simulated;
 mod stories;
 #[cfg(test)]
 mod stories_down;
+mod stopping;
 mod up;
 
-pub use desired::{Dependency, Desired, Image, Network, Service, Volume};
-pub use down::{Down, down};
+pub use desired::{Dependency, Desired, Hooks, Image, Network, Service, Update, Volume};
+pub use down::{Down, Images, down};
 pub use error::{PlanError, Result};
 pub use graph::{Plan, Step};
-pub use lifecycle::{Kill, Restart, kill, remove_stopped, restart, start, stop};
+pub use lifecycle::{Kill, Restart, kill, pause, remove_stopped, restart, start, stop, unpause};
 pub use observed::{
     Container, Hashes, Health, Mount, Observed, ObservedNetwork, ObservedVolume, State,
 };
 pub use op::{Await, Condition, Inherited, Node, Op, Target};
 pub use order::{closure, dependents_closure};
 pub use project::{Knowledge, desired};
-pub use up::{Recreate, Up, up};
+pub use up::{Recreate, Up, up, up_at};

@@ -1,4 +1,4 @@
-//! Plans that change no configuration: stop, start, restart, kill, rm.
+//! Plans that change no configuration: stop, start, restart, kill, rm, pause, unpause.
 //!
 //! They work on the containers that exist, so a service that is in the file but has none is passed
 //! over, except by `start`, which says so.
@@ -11,6 +11,7 @@ use crate::graph::{Id, Plan};
 use crate::observed::{Container, Health, Observed, State};
 use crate::op::{Await, Condition, Op, Target};
 use crate::order::{self, Needs};
+use crate::stopping;
 use crate::up::existing;
 
 /// Choices of one `restart`.
@@ -93,15 +94,7 @@ pub fn stop(desired: &Desired, observed: &Observed, named: &[String]) -> Result<
             .into_iter()
             .filter(|c| c.state.is_live());
         let mut own: Vec<Id> = live
-            .map(|c| {
-                plan.add(
-                    before.iter().copied(),
-                    Op::Stop {
-                        target: existing(c),
-                    },
-                    "stop",
-                )
-            })
+            .map(|c| stopping::stop(&mut plan, desired, c, before.clone(), "stop", None))
             .collect();
         if own.is_empty() {
             own = before;
@@ -136,14 +129,9 @@ pub fn start(desired: &Desired, observed: &Observed, named: &[String], wait: boo
             continue;
         }
         let before = conditions(&mut plan, &needs, service, observed, &started);
-        let own = idle.into_iter().map(|container| {
-            let target = existing(container);
-            let op = match container.state {
-                State::Paused => Op::Unpause { target },
-                _ => Op::Start { target },
-            };
-            plan.add(before.iter().copied(), op, "start")
-        });
+        let own = idle
+            .into_iter()
+            .map(|container| start_one(&mut plan, desired, container, &before));
         let own = own.collect();
         started.insert(service, own);
     }
@@ -157,6 +145,28 @@ pub fn start(desired: &Desired, observed: &Observed, named: &[String], wait: boo
         }
     }
     Ok(plan)
+}
+
+/// Containers that never ran have what was prepared for them before; a hook that failed then is run
+/// again by `up`.
+fn start_one(plan: &mut Plan, desired: &Desired, container: &Container, before: &[Id]) -> Id {
+    let target = existing(container);
+    if container.state == State::Paused {
+        return plan.add(before.iter().copied(), Op::Unpause { target }, "start");
+    }
+    let op = Op::Start {
+        target: target.clone(),
+    };
+    let id = plan.add(before.iter().copied(), op, "start");
+    post_start(plan, desired, target, id)
+}
+
+fn post_start(plan: &mut Plan, desired: &Desired, target: Target, started: Id) -> Id {
+    let service = desired.services.get(&target.service);
+    match service.is_some_and(|service| service.hooks.post_start) {
+        true => plan.add([started], Op::PostStart { target }, "hook"),
+        false => started,
+    }
 }
 
 fn needs_start(container: &Container) -> bool {
@@ -249,13 +259,16 @@ pub fn restart(desired: &Desired, observed: &Observed, choices: &Restart) -> Res
             list.retain(|need| restarted.contains_key(need.service.as_str()));
         }
         let before = conditions(&mut plan, &bound, service, observed, &restarted);
-        let op = |container: &Container| Op::Restart {
-            target: existing(container),
-        };
-        let own = replicas
-            .into_iter()
-            .map(|c| plan.add(before.iter().copied(), op(c), cause));
-        let own = own.collect();
+        let mut own = Vec::new();
+        for container in replicas {
+            let after = stopping::before(&mut plan, desired, container, before.clone(), None);
+            let target = existing(container);
+            let op = Op::Restart {
+                target: target.clone(),
+            };
+            let id = plan.add(after, op, cause);
+            own.push(post_start(&mut plan, desired, target, id));
+        }
         restarted.insert(service, own);
     }
     Ok(plan)
@@ -274,7 +287,7 @@ pub fn kill(desired: &Desired, observed: &Observed, choices: &Kill) -> Result<Pl
         .iter()
         .filter(|container| container.state.is_live());
     for container in live {
-        if all || (!container.one_off && selected.contains(&container.service)) {
+        if all || (container.is_replica() && selected.contains(&container.service)) {
             let (target, signal) = (existing(container), choices.signal.clone());
             plan.add([], Op::Kill { target, signal }, "kill");
         }
@@ -305,12 +318,51 @@ pub fn remove_stopped(
     for container in &observed.containers {
         let stop = stops.get(&container.id);
         let gone = stop.is_some() || !container.state.is_live();
-        if gone && !container.one_off && selected.contains(&container.service) {
+        if gone && container.is_replica() && selected.contains(&container.service) {
             let op = Op::Remove {
                 target: existing(container),
                 volumes,
             };
             plan.add(stop.copied(), op, "rm");
+        }
+    }
+    Ok(plan)
+}
+
+/// Plans `pause` of everything that runs.
+///
+/// # Errors
+/// An unknown service.
+pub fn pause(desired: &Desired, observed: &Observed, named: &[String]) -> Result<Plan> {
+    each(desired, observed, named, State::Running, |target| {
+        (Op::Pause { target }, "pause")
+    })
+}
+
+/// Plans `unpause` of everything that is frozen.
+///
+/// # Errors
+/// An unknown service.
+pub fn unpause(desired: &Desired, observed: &Observed, named: &[String]) -> Result<Plan> {
+    each(desired, observed, named, State::Paused, |target| {
+        (Op::Unpause { target }, "unpause")
+    })
+}
+
+fn each(
+    desired: &Desired,
+    observed: &Observed,
+    named: &[String],
+    state: State,
+    op: impl Fn(Target) -> (Op, &'static str),
+) -> Result<Plan> {
+    let selected = selected(desired, observed, named)?;
+    let mut plan = Plan::default();
+    for container in &observed.containers {
+        let chosen = container.is_replica() && selected.contains(&container.service);
+        if chosen && container.state == state {
+            let (op, cause) = op(existing(container));
+            plan.add([], op, cause);
         }
     }
     Ok(plan)

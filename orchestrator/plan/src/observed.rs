@@ -29,7 +29,7 @@ impl Observed {
         let mut replicas: Vec<_> = self
             .containers
             .iter()
-            .filter(|container| !container.one_off && container.service == service)
+            .filter(|container| container.is_replica() && container.service == service)
             .collect();
         replicas.sort_by(|a, b| (a.number, &a.name).cmp(&(b.number, &b.name)));
         replicas
@@ -113,14 +113,20 @@ pub struct Container {
     pub number: u32,
     /// Made by `run`.
     pub one_off: bool,
+    /// Made to run a command before the start of a service.
+    pub hook: bool,
     /// Its state.
     pub state: State,
     /// Its health.
     pub health: Health,
     /// What it was made from.
     pub hashes: Hashes,
+    /// The label that records the model it was made from.
+    pub model: Option<String>,
     /// Id of its image.
     pub image: String,
+    /// Ports of the host that it holds, as `8080/tcp`.
+    pub ports: Vec<String>,
     /// Names of the networks it is attached to.
     pub networks: Vec<String>,
     /// Volumes it mounts.
@@ -131,6 +137,13 @@ pub struct Container {
     pub depends_on: Vec<Dependency>,
     /// Name of the container it was made to replace, where a recreation is not finished.
     pub replaces: Option<String>,
+}
+
+impl Container {
+    /// Whether it is one of its service's own containers, not made by `run` or for a hook.
+    pub fn is_replica(&self) -> bool {
+        !self.one_off && !self.hook
+    }
 }
 
 /// A volume mounted into a container.
@@ -155,6 +168,8 @@ pub struct ObservedNetwork {
     pub key: Option<String>,
     /// What it was made from.
     pub hashes: Hashes,
+    /// The label that records the model it was made from.
+    pub model: Option<String>,
 }
 
 /// A volume.
@@ -166,4 +181,6 @@ pub struct ObservedVolume {
     pub key: Option<String>,
     /// What it was made from.
     pub hashes: Hashes,
+    /// The label that records the model it was made from.
+    pub model: Option<String>,
 }

@@ -95,6 +95,18 @@ pub enum Op {
         /// As written in the file.
         reference: String,
     },
+    /// Build an image.
+    BuildImage {
+        /// The service whose `build:` says how.
+        service: String,
+        /// The name it gets.
+        reference: String,
+    },
+    /// Remove an image.
+    RemoveImage {
+        /// Its name.
+        reference: String,
+    },
     /// Make a network of the project.
     CreateNetwork {
         /// Key in the file.
@@ -175,6 +187,28 @@ pub enum Op {
         /// Name or number.
         signal: String,
     },
+    /// Run one of the commands that come before the start, in a container of its own.
+    PreStart {
+        /// The container whose volumes and networks it shares.
+        target: Target,
+        /// Which one, from 0.
+        hook: usize,
+    },
+    /// Run the commands that come after the start, inside.
+    PostStart {
+        /// Who.
+        target: Target,
+    },
+    /// Run the commands that come before a stop, inside.
+    PreStop {
+        /// Who.
+        target: Target,
+    },
+    /// Freeze a container.
+    Pause {
+        /// Who.
+        target: Target,
+    },
     /// Unfreeze a container.
     Unpause {
         /// Who.
@@ -204,7 +238,9 @@ impl Op {
     /// What is acted on, as the printed plan names it.
     pub fn subject(&self) -> String {
         match self {
-            Self::PullImage { reference } => format!("image:{reference}"),
+            Self::PullImage { reference }
+            | Self::BuildImage { reference, .. }
+            | Self::RemoveImage { reference } => format!("image:{reference}"),
             Self::CreateNetwork { key } | Self::RemoveNetwork { key, .. } => {
                 format!("network:{key}")
             }
@@ -218,6 +254,10 @@ impl Op {
             | Self::Stop { target }
             | Self::Restart { target }
             | Self::Kill { target, .. }
+            | Self::PreStart { target, .. }
+            | Self::PostStart { target }
+            | Self::PreStop { target }
+            | Self::Pause { target }
             | Self::Unpause { target }
             | Self::Remove { target, .. } => target.to_string(),
         }
@@ -227,6 +267,8 @@ impl Op {
     pub fn verb(&self) -> String {
         match self {
             Self::PullImage { .. } => "pull".into(),
+            Self::BuildImage { .. } => "build".into(),
+            Self::RemoveImage { .. } => "remove".into(),
             Self::CreateNetwork { .. } | Self::CreateVolume { .. } => "create".into(),
             Self::RemoveNetwork { .. } | Self::RemoveVolume { .. } => "remove".into(),
             Self::Disconnect { network, .. } => format!("disconnect from {network}"),
@@ -240,6 +282,10 @@ impl Op {
             Self::Stop { .. } => "stop".into(),
             Self::Restart { .. } => "restart".into(),
             Self::Kill { signal, .. } => format!("kill {signal}"),
+            Self::PreStart { hook, .. } => format!("run pre_start {}", hook + 1),
+            Self::PostStart { .. } => "run post_start".into(),
+            Self::PreStop { .. } => "run pre_stop".into(),
+            Self::Pause { .. } => "pause".into(),
             Self::Unpause { .. } => "unpause".into(),
             Self::Remove { volumes: true, .. } => "remove with anonymous volumes".into(),
             Self::Remove { .. } => "remove".into(),
@@ -258,6 +304,10 @@ impl Op {
             | Self::Stop { target }
             | Self::Restart { target }
             | Self::Kill { target, .. }
+            | Self::PreStart { target, .. }
+            | Self::PostStart { target }
+            | Self::PreStop { target }
+            | Self::Pause { target }
             | Self::Unpause { target }
             | Self::Remove { target, .. } => Some(target),
             _ => None,

@@ -22,7 +22,10 @@ pub(crate) fn declared(desired: &Desired) -> Needs<'_> {
 
 /// The needs that the labels of containers declare, for services the file does not know.
 pub(crate) fn with_labels<'a>(mut needs: Needs<'a>, observed: &'a Observed) -> Needs<'a> {
-    for container in &observed.containers {
+    // Containers of `run` and of hooks need nothing themselves, but are stopped in their service's turn.
+    let (replicas, others): (Vec<_>, Vec<_>) =
+        observed.containers.iter().partition(|c| c.is_replica());
+    for container in replicas.into_iter().chain(others) {
         needs
             .entry(&container.service)
             .or_insert_with(|| container.depends_on.iter().collect());

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use bowline_compose::model;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::desired::{Dependency, Desired, Image, Network, Service, Volume};
+use crate::desired::{Dependency, Desired, Hooks, Image, Network, Service, Update, Volume};
 use crate::hash::{self, HashError};
 use crate::observed::Hashes;
 use crate::op::Condition;
@@ -25,8 +25,22 @@ pub struct Knowledge {
 }
 
 /// What does not make a container another one: how many there are, when they start, where the image
-/// comes from.
-const NO_PART: &[&str] = &["depends_on", "profiles", "pull_policy", "scale"];
+/// comes from, what is done around them.
+const NO_PART: &[&str] = &[
+    "attach",
+    "build",
+    "depends_on",
+    "develop",
+    "post_start",
+    "pre_stop",
+    "profiles",
+    "pull_policy",
+    "pull_refresh_after",
+    "scale",
+];
+
+/// Compose counts more of it.
+const NO_PART_FOR_COMPOSE: &[&str] = &["build", "depends_on", "profiles", "pull_policy", "scale"];
 
 /// A project as planning sees it.
 ///
@@ -43,7 +57,7 @@ pub fn desired(project: &model::Project, knowledge: &Knowledge) -> Result<Desire
         desired.services.insert(name.clone(), service);
     }
     for (key, network) in &project.networks {
-        let hashes = hashes(network, network)?;
+        let (model, hashes) = hashes(network, network)?;
         let (name, external) = (network.name.clone(), network.external);
         desired.networks.insert(
             key.clone(),
@@ -51,6 +65,7 @@ pub fn desired(project: &model::Project, knowledge: &Knowledge) -> Result<Desire
                 name,
                 external,
                 hashes,
+                model,
             },
         );
     }
@@ -58,7 +73,7 @@ pub fn desired(project: &model::Project, knowledge: &Knowledge) -> Result<Desire
         // Compose hashes a volume with its default written out.
         let mut explicit = volume.clone();
         explicit.driver.get_or_insert_with(|| "local".into());
-        let hashes = hashes(volume, &explicit)?;
+        let (model, hashes) = hashes(volume, &explicit)?;
         let (name, external) = (volume.name.clone(), volume.external);
         desired.volumes.insert(
             key.clone(),
@@ -66,6 +81,7 @@ pub fn desired(project: &model::Project, knowledge: &Knowledge) -> Result<Desire
                 name,
                 external,
                 hashes,
+                model,
             },
         );
     }
@@ -73,13 +89,13 @@ pub fn desired(project: &model::Project, knowledge: &Knowledge) -> Result<Desire
 }
 
 /// A name is how an object is found, and no part of what it is.
-fn hashes<T: Serialize>(value: &T, for_compose: &T) -> Result<Hashes, HashError> {
-    let own = hash::of(value, &["name"], &[])?;
-    let compose = hash::compose(for_compose, &[], false)?;
-    Ok(Hashes {
-        own: Some(own),
-        compose: Some(compose),
-    })
+fn hashes<T: Serialize>(value: &T, for_compose: &T) -> Result<(Value, Hashes), HashError> {
+    let model = hash::model(value, &["name"])?;
+    let hashes = Hashes {
+        own: Some(hash::of(&model)),
+        compose: Some(hash::compose(for_compose, &[], false)?),
+    };
+    Ok((model, hashes))
 }
 
 fn service_of(
@@ -93,10 +109,6 @@ fn service_of(
         .get(name)
         .copied()
         .unwrap_or_else(|| service.replicas());
-    let joins = match &service.network_mode {
-        Some(model::NetworkMode::Service(parent)) => vec![parent.clone()],
-        _ => Vec::new(),
-    };
     let named = service
         .volumes
         .iter()
@@ -109,14 +121,18 @@ fn service_of(
         .tmpfs
         .iter()
         .filter_map(|entry| entry.split(':').next());
+    let (model, hashes) = service_hashes(project, service, knowledge)?;
     Ok(Service {
-        hashes: service_hashes(project, service, knowledge)?,
+        hashes,
+        model,
         scale,
         container_name: service.container_name.clone(),
         image: Image {
             reference: service.image.clone(),
             local: knowledge.images.get(&service.image).cloned(),
             pull: service.pull_policy != Some(model::PullPolicy::Never),
+            build: service.build.is_some(),
+            named: service.image != format!("{}-{name}", project.name),
         },
         networks: match service.network_mode {
             Some(_) => Vec::new(),
@@ -127,10 +143,74 @@ fn service_of(
             .map(|mount| mount.target.clone())
             .chain(tmpfs.map(Into::into))
             .collect(),
-        depends_on: service.depends_on.iter().map(dependency).collect(),
-        joins,
+        depends_on: service
+            .depends_on
+            .iter()
+            .filter(|(other, _)| project.services.contains_key(*other))
+            .map(dependency)
+            .collect(),
+        joins: joins(service),
         healthcheck: service.healthcheck.as_ref().and_then(has_healthcheck),
+        ports: service.ports.iter().filter_map(host_port).collect(),
+        update: update(service),
+        exclusive: exclusive(service),
+        hooks: Hooks {
+            pre_start: service.pre_start.iter().map(|hook| hook.per_replica).collect(),
+            post_start: !service.post_start.is_empty(),
+            pre_stop: !service.pre_stop.is_empty(),
+        },
     })
+}
+
+/// The services whose namespaces or volumes it shares.
+fn joins(service: &model::Service) -> Vec<String> {
+    let mut joins = Vec::new();
+    if let Some(model::NetworkMode::Service(parent)) = &service.network_mode {
+        joins.push(parent.clone());
+    }
+    let spaces = [&service.ipc, &service.pid, &service.uts, &service.cgroup];
+    let spaces = spaces.into_iter().flatten();
+    joins.extend(
+        spaces
+            .filter_map(|space| space.strip_prefix("service:"))
+            .map(Into::into),
+    );
+    let volumes = service.volumes_from.iter();
+    let volumes = volumes.filter(|from| !from.starts_with("container:"));
+    joins.extend(volumes.map(|from| from.split(':').next().unwrap_or(from).to_owned()));
+    joins.sort();
+    joins.dedup();
+    joins
+}
+
+/// One at a time where nothing else is said, as Swarm does it, whose section this is.
+fn update(service: &model::Service) -> Option<Update> {
+    let wish = service.deploy.as_ref()?.update_config.as_ref()?;
+    let parallelism = wish.parallelism.unwrap_or(1);
+    Some(Update {
+        start_first: wish.order.as_deref() == Some("start-first"),
+        parallelism: u32::try_from(parallelism).unwrap_or(u32::MAX),
+    })
+}
+
+/// A port of the host that only one container can have.
+fn host_port(port: &model::Port) -> Option<String> {
+    let (low, high) = port.published?;
+    (low == high).then(|| format!("{low}/{}", port.protocol))
+}
+
+/// Why a container cannot live beside its successor.
+fn exclusive(service: &model::Service) -> Option<String> {
+    if let Some(port) = service.ports.iter().find_map(host_port) {
+        return Some(format!("it publishes the fixed port {port}"));
+    }
+    let fixed = |wish: &&model::Attachment| {
+        wish.ipv4_address.is_some() || wish.ipv6_address.is_some() || wish.mac_address.is_some()
+    };
+    let mut wishes = service.networks.values().flatten();
+    wishes
+        .find(fixed)
+        .map(|_| "it has a fixed address in a network".into())
 }
 
 fn has_healthcheck(check: &model::Healthcheck) -> Option<bool> {
@@ -163,47 +243,52 @@ fn service_hashes(
     project: &model::Project,
     service: &model::Service,
     knowledge: &Knowledge,
-) -> Result<Hashes, HashError> {
-    let configs = service.configs.iter().map(|used| {
-        let definition = project.configs.get(&used.source);
-        json!([
-            "config",
-            used.source,
-            content(definition, knowledge.configs.get(&used.source))
-        ])
-    });
-    let secrets = service.secrets.iter().map(|used| {
-        let definition = project.secrets.get(&used.source);
-        json!([
-            "secret",
-            used.source,
-            content(definition, knowledge.secrets.get(&used.source))
-        ])
-    });
-    let extra: Vec<String> = configs
-        .chain(secrets)
-        .map(|part| part.to_string())
-        .collect();
+) -> Result<(Value, Hashes), HashError> {
     let mut bare = service.clone();
     if let Some(deploy) = &mut bare.deploy {
         deploy.replicas = None;
     }
     // Taken before an empty section goes, which Compose counts.
-    let compose = hash::compose(&bare, NO_PART, true)?;
+    let compose = hash::compose(&bare, NO_PART_FOR_COMPOSE, true)?;
+    // How replicas are exchanged changes none of them.
+    if let Some(deploy) = &mut bare.deploy {
+        deploy.update_config = None;
+        deploy.rollback_config = None;
+    }
     if bare.deploy == Some(model::Deploy::default()) {
         bare.deploy = None;
     }
-    let own = hash::of(&bare, NO_PART, &extra)?;
-    Ok(Hashes {
-        own: Some(own),
+    let mut model = hash::model(&bare, NO_PART)?;
+    let configs = service.configs.iter().map(|used| {
+        let definition = project.configs.get(&used.source);
+        let digest = content(definition, knowledge.configs.get(&used.source));
+        (format!("config {}", used.source), digest)
+    });
+    let secrets = service.secrets.iter().map(|used| {
+        let definition = project.secrets.get(&used.source);
+        let digest = content(definition, knowledge.secrets.get(&used.source));
+        (format!("secret {}", used.source), digest)
+    });
+    let contents: BTreeMap<String, String> = configs.chain(secrets).collect();
+    if !contents.is_empty() {
+        model["contents"] = json!(contents);
+    }
+    let hashes = Hashes {
+        own: Some(hash::of(&model)),
         compose: Some(compose),
-    })
+    };
+    Ok((model, hashes))
 }
 
 fn content(definition: Option<&model::FileObject>, on_disk: Option<&String>) -> String {
     let inline = definition.and_then(|object| object.content.as_ref());
     match inline {
-        Some(text) => hash::bytes(text.as_bytes()),
-        None => on_disk.cloned().unwrap_or_default(),
+        Some(text) => short(&hash::bytes(text.as_bytes())),
+        None => on_disk.map(|digest| short(digest)).unwrap_or_default(),
     }
+}
+
+/// Enough of a digest to see that a content changed; all of it would fill the label.
+fn short(digest: &str) -> String {
+    digest.chars().take(20).collect()
 }

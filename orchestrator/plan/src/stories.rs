@@ -25,6 +25,7 @@ pub(crate) fn service(needs: &[(&str, Condition)]) -> Service {
             reference: "app".into(),
             local: Some("sha256:app".into()),
             pull: true,
+            ..Image::default()
         },
         networks: vec!["default".into()],
         depends_on: needs
@@ -182,7 +183,7 @@ fn a_new_image_under_the_same_name_replaces() {
     assert!(
         plan(&desired, &world, &Up::default())
             .to_string()
-            .contains("image changed")
+            .contains("image `app` changed sha256:app → sha256:newer")
     );
 }
 

@@ -7,6 +7,7 @@ use bowline_plan::{Op, Target};
 
 use super::container::{Replica, replica};
 use super::execute::Execution;
+use super::hooks;
 use super::images;
 use super::network::{endpoint, network, volume};
 use crate::ui::{Failure, Outcome};
@@ -48,6 +49,10 @@ impl Execution<'_> {
             } => leave(self.client.network_remove(id).await, *best_effort),
             Op::RemoveVolume { name, .. } => {
                 leave(self.client.volume_remove(name, false).await, true)
+            }
+            Op::RemoveImage { reference } => {
+                let removed = self.client.image_remove(reference, false, false).await;
+                leave(removed.map(drop), true)
             }
             op => self.perform(op).await.map(|()| Act::Done),
         }
@@ -92,7 +97,12 @@ impl Execution<'_> {
                     .await;
                 gone_is_done(killed)
             }
+            Op::Pause { target } => Ok(self.client.container_pause(&target.reference).await?),
             Op::Unpause { target } => Ok(self.client.container_unpause(&target.reference).await?),
+            Op::BuildImage { service, .. } => self.build(service).await,
+            Op::PreStart { target, hook } => self.pre_start(target, *hook).await,
+            Op::PostStart { target } => self.hooks(target, hooks::When::PostStart).await,
+            Op::PreStop { target } => self.hooks(target, hooks::When::PreStop).await,
             Op::Remove { target, volumes } => {
                 let options = RemoveOptions {
                     force: false,
@@ -104,9 +114,18 @@ impl Execution<'_> {
                     .await;
                 gone_is_done(removed)
             }
-            // The first two are done by `act`, a wait by whoever waits.
-            Op::RemoveNetwork { .. } | Op::RemoveVolume { .. } | Op::Wait { .. } => Ok(()),
+            // The first three are done by `act`, a wait by whoever waits.
+            Op::RemoveNetwork { .. }
+            | Op::RemoveVolume { .. }
+            | Op::RemoveImage { .. }
+            | Op::Wait { .. } => Ok(()),
         }
+    }
+
+    async fn build(&self, service: &str) -> Outcome<()> {
+        Err(Failure::new(format!(
+            "the image of service `{service}` went away after it was built"
+        )))
     }
 
     async fn pull(&self, reference: &str) -> Outcome<()> {
@@ -119,7 +138,7 @@ impl Execution<'_> {
         images::pull_image(self.client, reference, platform, self.meter).await
     }
 
-    fn project(&self) -> Outcome<&Project> {
+    pub(super) fn project(&self) -> Outcome<&Project> {
         self.project
             .ok_or_else(|| Failure::new("there is no Compose file to create this from"))
     }
@@ -127,8 +146,8 @@ impl Execution<'_> {
     async fn create_network(&self, key: &str) -> Outcome<()> {
         let project = self.project()?;
         if let Some(wish) = project.networks.get(key) {
-            let hashes = &self.desired.networks[key].hashes;
-            let body = network(&project.name, key, wish, hashes);
+            let made = &self.desired.networks[key];
+            let body = network(&project.name, key, wish, (&made.hashes, &made.model));
             self.client.network_create(&body).await?;
         }
         Ok(())
@@ -137,8 +156,8 @@ impl Execution<'_> {
     async fn create_volume(&self, key: &str) -> Outcome<()> {
         let project = self.project()?;
         if let Some(wish) = project.volumes.get(key) {
-            let hashes = &self.desired.volumes[key].hashes;
-            let body = volume(&project.name, key, wish, hashes);
+            let made = &self.desired.volumes[key];
+            let body = volume(&project.name, key, wish, (&made.hashes, &made.model));
             self.client.volume_create(&body).await?;
         }
         Ok(())
@@ -186,6 +205,7 @@ impl Execution<'_> {
             project,
             service,
             hashes: &wish.hashes,
+            model: &wish.model,
             depends_on: &wish.depends_on,
             target,
             replaces: replaces.as_deref(),

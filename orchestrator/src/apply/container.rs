@@ -8,6 +8,7 @@ use bowline_api::{
 };
 use bowline_compose::model::{self, NetworkMode, Project, Service};
 use bowline_plan::{Dependency, Hashes, Inherited, Target, labels};
+use serde_json::Value;
 
 use super::network::{common_labels, endpoint};
 use super::{mounts, ports};
@@ -19,6 +20,8 @@ pub(super) struct Replica<'a> {
     pub(super) project: &'a Project,
     pub(super) service: &'a Service,
     pub(super) hashes: &'a Hashes,
+    /// What the hash is taken of; null where nothing is compared later.
+    pub(super) model: &'a Value,
     pub(super) depends_on: &'a [Dependency],
     pub(super) target: &'a Target,
     pub(super) replaces: Option<&'a str>,
@@ -59,6 +62,8 @@ pub(crate) struct OneOff {
     pub(crate) command: Vec<String>,
     pub(crate) entrypoint: Option<Vec<String>>,
     pub(crate) environment: Vec<String>,
+    pub(crate) cap_add: Vec<String>,
+    pub(crate) cap_drop: Vec<String>,
     pub(crate) user: Option<String>,
     pub(crate) working_dir: Option<String>,
     pub(crate) labels: Vec<(String, String)>,
@@ -104,6 +109,8 @@ pub(crate) fn one_off(
         };
         service.environment.insert(name.to_owned(), value);
     }
+    service.cap_add.extend(wish.cap_add.iter().cloned());
+    service.cap_drop.extend(wish.cap_drop.iter().cloned());
     let mut create = template(project, &service, &[])?;
     create
         .host_config
@@ -125,6 +132,7 @@ pub(crate) fn one_off(
         project,
         service: &service,
         hashes,
+        model: &Value::Null,
         depends_on,
         target: &target,
         replaces,
@@ -158,7 +166,7 @@ fn container_labels(replica: &Replica<'_>) -> BTreeMap<String, String> {
         hashes,
         ..
     } = replica;
-    let mut all = common_labels(&project.name, hashes);
+    let mut all = common_labels(&project.name, hashes, replica.model);
     all.insert(labels::SERVICE.into(), service.name.clone());
     all.insert(labels::IMAGE.into(), replica.image.to_owned());
     all.insert(
@@ -424,6 +432,7 @@ mod tests {
             project,
             service: &project.services["web"],
             hashes: &hashes,
+            model: &Value::Null,
             depends_on: &depends_on,
             target: &target,
             replaces: Some("shop-web-2"),

@@ -1,6 +1,6 @@
 //! Runs a plan: every step as soon as those before it are done, the first failure ends it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bowline_client::Client;
@@ -13,9 +13,11 @@ use tokio::sync::{Semaphore, watch as flag};
 use tokio::time::Instant;
 
 use super::act::Act;
+use super::shown::{container, subject};
+use super::timeline::{self, Span, Summary};
 use super::watch::Watch;
 use super::{failure, last_lines, wait};
-use crate::ui::{Failure, Meter, Mode, Outcome, Phase, Subject};
+use crate::ui::{Failure, Meter, Mode, Outcome, Phase};
 
 /// Choices that are about the doing, not about what is done.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +30,10 @@ pub(crate) struct Options {
     pub(crate) wait_timeout: Option<Duration>,
     /// How progress is shown, where not as usual.
     pub(crate) mode: Option<Mode>,
+    /// No progress of pulls and builds.
+    pub(crate) quiet_images: bool,
+    /// Signals are somebody else's business.
+    pub(crate) ignore_signals: bool,
 }
 
 /// A plan with everything needed to do it.
@@ -45,30 +51,101 @@ pub(crate) struct Execution<'a> {
 /// Operations beyond this wait for their turn, lest a large project exhausts descriptors.
 const AT_ONCE: usize = 128;
 
-impl Execution<'_> {
-    /// Does every step. On a failure steps under way are finished, no further one is begun.
-    pub(crate) async fn run(&self) -> Outcome<()> {
-        let steps: Vec<Step<'_>> = self.plan.steps().collect();
-        let mut missing: Vec<usize> = steps.iter().map(|step| step.after.len()).collect();
+/// How far a plan has come.
+struct Progress<'p> {
+    steps: Vec<Step<'p>>,
+    /// For each step, how many of those before it are not done.
+    missing: Vec<usize>,
+    followers: BTreeMap<usize, Vec<usize>>,
+    spans: Vec<Option<Span>>,
+}
+
+impl<'p> Progress<'p> {
+    fn new(plan: &'p Plan) -> Self {
+        let steps: Vec<Step<'p>> = plan.steps().collect();
+        let missing = steps.iter().map(|step| step.after.len()).collect();
         let mut followers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for step in &steps {
             for before in &step.after {
                 followers.entry(*before).or_default().push(step.number);
             }
         }
-        let turns = Semaphore::new(self.options.parallel.unwrap_or(AT_ONCE).max(1));
-        let deadline = self
-            .options
-            .wait_timeout
-            .map(|limit| Instant::now() + limit);
-        let (give_up, given_up) = flag::channel(false);
-        let begin = |number: usize| {
-            let (node, turns) = (steps[number - 1].node, &turns);
-            let given_up = given_up.clone();
-            Box::pin(async move { (number, self.step(node, turns, deadline, given_up).await) })
+        let spans = vec![None; steps.len()];
+        Self {
+            steps,
+            missing,
+            followers,
+            spans,
+        }
+    }
+
+    fn first(&self) -> Vec<usize> {
+        let first = self.steps.iter().filter(|step| step.after.is_empty());
+        first.map(|step| step.number).collect()
+    }
+
+    /// Enters a step as done; returns those that may begin now.
+    fn done(&mut self, number: usize, span: Span) -> Vec<usize> {
+        self.spans[number - 1] = Some(span);
+        let mut next = self.followers.remove(&number).unwrap_or_default();
+        next.retain(|next| {
+            self.missing[next - 1] -= 1;
+            self.missing[next - 1] == 0
+        });
+        next
+    }
+
+    /// In words, what the plan was to do and has not: services that were not started first of all.
+    fn left(&self) -> Vec<String> {
+        let open = |step: &&Step<'_>| self.spans[step.number - 1].is_none();
+        let mut told = Vec::new();
+        let mut tell = |words: &str, pick: &dyn Fn(&Op) -> bool| {
+            let steps = self.steps.iter().filter(open);
+            let names: BTreeSet<String> = steps
+                .filter(|step| pick(&step.node.op))
+                .filter_map(|step| Some(format!("`{}`", step.node.op.target()?.name)))
+                .collect();
+            if !names.is_empty() {
+                let names: Vec<String> = names.into_iter().collect();
+                told.push(format!("{words} {}", names.join(", ")));
+            }
         };
-        let ready = steps.iter().filter(|step| step.after.is_empty());
-        let mut running: FuturesUnordered<_> = ready.map(|step| begin(step.number)).collect();
+        tell("not created:", &|op| matches!(op, Op::Create { .. }));
+        tell("not started:", &|op| {
+            matches!(
+                op,
+                Op::Start { .. } | Op::Restart { .. } | Op::Unpause { .. }
+            )
+        });
+        tell("not stopped:", &|op| {
+            matches!(op, Op::Stop { .. } | Op::Pause { .. })
+        });
+        tell("not removed:", &|op| matches!(op, Op::Remove { .. }));
+        told
+    }
+}
+
+impl Execution<'_> {
+    /// Does every step. On a failure, or when `cancel` becomes true, steps under way are finished and no
+    /// further one is begun.
+    pub(crate) async fn run(&self, mut cancel: flag::Receiver<bool>) -> Outcome<Summary> {
+        let mut progress = Progress::new(self.plan);
+        let turns = Semaphore::new(self.options.parallel.unwrap_or(AT_ONCE).max(1));
+        let began = Instant::now();
+        let deadline = self.options.wait_timeout.map(|limit| began + limit);
+        let (give_up, given_up) = flag::channel(false);
+        let begin = |number: usize, node| {
+            let (turns, given_up) = (&turns, given_up.clone());
+            Box::pin(async move {
+                let from = began.elapsed();
+                let outcome = self.step(node, turns, deadline, given_up).await;
+                (number, (from, began.elapsed()), outcome)
+            })
+        };
+        let mut running = FuturesUnordered::new();
+        for number in progress.first() {
+            running.push(begin(number, progress.steps[number - 1].node));
+        }
         let mut failed: Option<Failure> = None;
         let mut clock = tokio::time::interval(Duration::from_millis(100));
         loop {
@@ -78,29 +155,38 @@ impl Execution<'_> {
                     self.meter.tick();
                     continue;
                 }
+                () = raised(&mut cancel) => {
+                    failed = Some(Failure::interrupted());
+                    break;
+                }
             };
-            let Some((number, outcome)) = done else { break };
+            let Some((number, span, outcome)) = done else {
+                break;
+            };
             match outcome {
                 Err(failure) => {
                     failed = Some(failure);
                     break;
                 }
                 Ok(()) => {
-                    for next in followers.remove(&number).unwrap_or_default() {
-                        missing[next - 1] -= 1;
-                        if missing[next - 1] == 0 {
-                            running.push(begin(next));
-                        }
+                    for next in progress.done(number, span) {
+                        running.push(begin(next, progress.steps[next - 1].node));
                     }
                 }
             }
         }
-        let Some(failure) = failed else { return Ok(()) };
+        let Some(failure) = failed else {
+            return Ok(timeline::summary(&progress.steps, &progress.spans));
+        };
         // Requests under way are waited for, so that what follows sees a quiet engine; waits and pulls
         // could last for ever and are given up.
         give_up.send_replace(true);
-        while running.next().await.is_some() {}
-        Err(failure)
+        while let Some((number, span, outcome)) = running.next().await {
+            if outcome.is_ok() {
+                progress.done(number, span);
+            }
+        }
+        Err(failure.left(progress.left()))
     }
 
     async fn step(
@@ -119,7 +205,7 @@ impl Execution<'_> {
         {
             let waited = tokio::select! {
                 waited = self.wait(*until, targets, deadline) => waited,
-                _ = given_up.wait_for(|given_up| *given_up) => return Err(Failure::exit(1)),
+                () = raised(&mut given_up) => return Err(Failure::exit(1)),
             };
             return match waited {
                 Err(failure) if *optional => {
@@ -134,60 +220,33 @@ impl Execution<'_> {
         self.announce(node, false);
         let acting = Box::pin(self.act(&node.op));
         let done = match node.op {
-            Op::PullImage { .. } => tokio::select! {
+            Op::PullImage { .. } | Op::BuildImage { .. } => tokio::select! {
                 done = acting => done,
-                _ = given_up.wait_for(|given_up| *given_up) => return Err(Failure::exit(1)),
+                () = raised(&mut given_up) => return Err(Failure::exit(1)),
             },
             _ => acting.await,
         };
+        self.close(node, done)
+    }
+
+    fn close(&self, node: &Node, done: Outcome<Act>) -> Outcome<()> {
+        let subject = subject(&node.op, self.project);
         match done {
             Ok(Act::Done) => {
                 self.announce(node, true);
                 Ok(())
             }
             Ok(Act::Left(why)) => {
-                let subject = subject(&node.op, self.project);
                 self.meter.change(&subject, Phase::Failed, &why);
                 Ok(())
             }
             Err(error) => {
                 // Pulling shows its own progress, its failure included.
                 if !matches!(node.op, Op::PullImage { .. }) {
-                    let subject = subject(&node.op, self.project);
                     self.meter.change(&subject, Phase::Failed, "Error");
                 }
                 Err(failure::of(&node.op, self.project, error))
             }
-        }
-    }
-
-    fn announce(&self, node: &Node, done: bool) {
-        let subject = subject(&node.op, self.project);
-        let words = match (&node.op, &node.group) {
-            // Pulling shows its own progress.
-            (Op::PullImage { .. }, _) => return,
-            (Op::Create { .. }, Some(_)) if !done => ("Recreate", ""),
-            (Op::Rename { .. }, Some(_)) if done => ("", "Recreated"),
-            (_, Some(_)) => return,
-            (Op::CreateNetwork { .. } | Op::CreateVolume { .. } | Op::Create { .. }, None) => {
-                ("Creating", "Created")
-            }
-            (Op::RemoveNetwork { .. } | Op::RemoveVolume { .. } | Op::Remove { .. }, None) => {
-                ("Removing", "Removed")
-            }
-            (Op::Start { .. }, None) => ("Starting", "Started"),
-            (Op::Stop { .. }, None) => ("Stopping", "Stopped"),
-            (Op::Restart { .. }, None) => ("Restarting", "Started"),
-            (Op::Kill { .. }, None) => ("Killing", "Killed"),
-            (Op::Unpause { .. }, None) => ("Resuming", "Running"),
-            (Op::Rename { .. }, None) => ("Renaming", "Renamed"),
-            (Op::Connect { .. }, None) => ("Connecting", "Connected"),
-            (Op::Disconnect { .. }, None) => ("Disconnecting", "Disconnected"),
-            (Op::Wait { .. }, None) => return,
-        };
-        match done {
-            true => self.meter.change(&subject, Phase::Done, words.1),
-            false => self.meter.change(&subject, Phase::Busy, words.0),
         }
     }
 
@@ -200,7 +259,9 @@ impl Execution<'_> {
         let waits = targets.iter().map(async |target| {
             let subject = container(target);
             self.meter.change(&subject, Phase::Busy, "Waiting");
-            let reached = wait::until(self.client, target, until, self.watch.subscribe());
+            let tell = |words: &str| self.meter.change(&subject, Phase::Busy, words);
+            let notices = self.watch.subscribe();
+            let reached = wait::telling(self.client, target, until, notices, &tell);
             let outcome = match deadline {
                 None => reached.await,
                 Some(deadline) => match tokio::time::timeout_at(deadline, reached).await {
@@ -243,46 +304,49 @@ impl Execution<'_> {
     }
 }
 
-fn container(target: &Target) -> Subject {
-    Subject {
-        kind: "Container",
-        name: target.name.clone(),
+/// Returns once the flag is up; never when nobody is left to raise it.
+async fn raised(flag: &mut flag::Receiver<bool>) {
+    if flag.wait_for(|up| *up).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
-/// The thing an operation is about, by the name it has in the engine.
-fn subject(op: &Op, project: Option<&Project>) -> Subject {
-    let named = |kind, name: Option<&String>, key: &String| Subject {
-        kind,
-        name: name.unwrap_or(key).clone(),
-    };
-    match op {
-        Op::PullImage { reference } => Subject {
-            kind: "Image",
-            name: reference.clone(),
-        },
-        Op::CreateNetwork { key } => {
-            let network = project.and_then(|project| project.networks.get(key));
-            named("Network", network.map(|network| &network.name), key)
-        }
-        Op::CreateVolume { key } => {
-            let volume = project.and_then(|project| project.volumes.get(key));
-            named("Volume", volume.map(|volume| &volume.name), key)
-        }
-        Op::RemoveNetwork { name, .. } => Subject {
-            kind: "Network",
-            name: name.clone(),
-        },
-        Op::RemoveVolume { name, .. } => Subject {
-            kind: "Volume",
-            name: name.clone(),
-        },
-        op => match op.target() {
-            Some(target) => container(target),
-            None => Subject {
-                kind: "Service",
-                name: op.subject(),
-            },
-        },
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_told_by_what_it_means() {
+        let desired = Desired::default();
+        let mut observed = bowline_plan::Observed::default();
+        let running = |name: &str| bowline_plan::Container {
+            id: name.into(),
+            name: name.into(),
+            service: name.into(),
+            number: 1,
+            one_off: false,
+            hook: false,
+            state: bowline_plan::State::Running,
+            health: bowline_plan::Health::None,
+            hashes: bowline_plan::Hashes::default(),
+            model: None,
+            image: String::new(),
+            ports: Vec::new(),
+            networks: Vec::new(),
+            mounts: Vec::new(),
+            joins: Vec::new(),
+            depends_on: Vec::new(),
+            replaces: None,
+        };
+        observed.containers = vec![running("a"), running("b")];
+        let down = bowline_plan::Down::default();
+        let plan = bowline_plan::down(&desired, &observed, &down).unwrap();
+        let mut progress = Progress::new(&plan);
+        let next = progress.done(1, (Duration::ZERO, Duration::ZERO));
+        assert_eq!(next, [2]);
+        assert_eq!(
+            progress.left(),
+            ["not stopped: `b`", "not removed: `a`, `b`"]
+        );
     }
 }

@@ -12,6 +12,8 @@ pub(super) fn of(op: &Op, project: Option<&Project>, error: Failure) -> Failure 
     let words = error.line();
     let what = match op {
         Op::PullImage { reference } => format!("cannot pull image `{reference}`"),
+        Op::BuildImage { reference, .. } => format!("cannot build image `{reference}`"),
+        Op::RemoveImage { reference } => format!("cannot remove image `{reference}`"),
         Op::CreateNetwork { key } => format!("cannot create network `{key}`"),
         Op::RemoveNetwork { name, .. } => format!("cannot remove network `{name}`"),
         Op::CreateVolume { key } => format!("cannot create volume `{key}`"),
@@ -34,6 +36,11 @@ pub(super) fn of(op: &Op, project: Option<&Project>, error: Failure) -> Failure 
         Op::Stop { target } => format!("cannot stop container `{}`", target.name),
         Op::Restart { target } => format!("cannot restart service `{}`", target.service),
         Op::Kill { target, .. } => format!("cannot kill container `{}`", target.name),
+        Op::PreStart { target, .. } => format!("cannot prepare service `{}`", target.service),
+        Op::PostStart { target } | Op::PreStop { target } => {
+            format!("cannot run the hooks of container `{}`", target.name)
+        }
+        Op::Pause { target } => format!("cannot pause container `{}`", target.name),
         Op::Unpause { target } => format!("cannot resume container `{}`", target.name),
         Op::Remove { target, .. } => format!("cannot remove container `{}`", target.name),
         // A wait says itself what it waited for.

@@ -4,10 +4,16 @@ use std::collections::BTreeMap;
 
 use bowline_api::{EndpointIpam, EndpointSettings, Ipam, IpamPool, NetworkCreate, VolumeCreate};
 use bowline_compose::model::{Attachment, Network, Volume};
+use bowline_plan::changes::record;
 use bowline_plan::{Hashes, labels};
+use serde_json::Value;
 
 /// The labels that every object of a project bears.
-pub(super) fn common_labels(project: &str, hashes: &Hashes) -> BTreeMap<String, String> {
+pub(super) fn common_labels(
+    project: &str,
+    hashes: &Hashes,
+    model: &Value,
+) -> BTreeMap<String, String> {
     let mut all = BTreeMap::from([
         (labels::PROJECT.to_owned(), project.to_owned()),
         (
@@ -27,6 +33,9 @@ pub(super) fn common_labels(project: &str, hashes: &Hashes) -> BTreeMap<String, 
             .clone()
             .map(|hash| (labels::OWN_HASH.to_owned(), hash)),
     );
+    if !model.is_null() {
+        all.insert(labels::OWN_CONFIG.to_owned(), record(model));
+    }
     all
 }
 
@@ -35,10 +44,10 @@ pub(super) fn network(
     project: &str,
     key: &str,
     network: &Network,
-    hashes: &Hashes,
+    made_from: (&Hashes, &Value),
 ) -> NetworkCreate {
     let mut all = network.labels.clone();
-    all.extend(common_labels(project, hashes));
+    all.extend(common_labels(project, made_from.0, made_from.1));
     all.insert(labels::NETWORK.to_owned(), key.to_owned());
     NetworkCreate {
         name: network.name.clone(),
@@ -73,9 +82,14 @@ fn ipam(network: &Network) -> Option<Ipam> {
 }
 
 /// The body that creates a volume.
-pub(super) fn volume(project: &str, key: &str, volume: &Volume, hashes: &Hashes) -> VolumeCreate {
+pub(super) fn volume(
+    project: &str,
+    key: &str,
+    volume: &Volume,
+    made_from: (&Hashes, &Value),
+) -> VolumeCreate {
     let mut all = volume.labels.clone();
-    all.extend(common_labels(project, hashes));
+    all.extend(common_labels(project, made_from.0, made_from.1));
     all.insert(labels::VOLUME.to_owned(), key.to_owned());
     VolumeCreate {
         name: volume.name.clone(),

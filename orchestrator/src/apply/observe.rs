@@ -150,6 +150,7 @@ fn network(found: &Network, project: &str) -> ObservedNetwork {
         name: found.name.clone(),
         key: key(&found.labels, project, labels::NETWORK),
         hashes: hashes(&found.labels),
+        model: found.labels.get(labels::OWN_CONFIG).cloned(),
     }
 }
 
@@ -158,6 +159,7 @@ fn volume(found: &Volume, project: &str) -> ObservedVolume {
         name: found.name.clone(),
         key: key(&found.labels, project, labels::VOLUME),
         hashes: hashes(&found.labels),
+        model: found.labels.get(labels::OWN_CONFIG).cloned(),
     }
 }
 
@@ -177,6 +179,9 @@ fn container(found: &ContainerSummary) -> Container {
             .and_then(|text| text.parse().ok())
             .unwrap_or(0),
         one_off: label(labels::ONE_OFF).is_some_and(|text| text == "True"),
+        hook: label(labels::HOOK).is_some(),
+        model: label(labels::OWN_CONFIG),
+        ports: host_ports(found),
         state: state(&found.state, &found.status),
         health: health(&found.status),
         hashes: hashes(&found.labels),
@@ -193,6 +198,18 @@ fn container(found: &ContainerSummary) -> Container {
         depends_on: labels::parse_depends_on(&label(labels::DEPENDS_ON).unwrap_or_default()),
         replaces: label(labels::REPLACE),
     }
+}
+
+/// Ports of the host that it holds while it runs.
+fn host_ports(found: &ContainerSummary) -> Vec<String> {
+    let ports = found.ports.iter();
+    let mut ports: Vec<String> = ports
+        .filter_map(|port| Some(format!("{}/{}", port.public_port?, port.kind)))
+        .collect();
+    // Each address family is told apart.
+    ports.sort();
+    ports.dedup();
+    ports
 }
 
 /// Engines name anonymous volumes with 64 hexadecimal digits.

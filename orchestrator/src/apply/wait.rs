@@ -72,14 +72,45 @@ impl Look for bowline_client::Client {
     }
 }
 
+/// What is being waited for, where a healthcheck has failed so far: `unhealthy 3/5, connection refused`.
+fn said(seen: &ContainerInspect) -> Option<String> {
+    let health = seen.state.health.as_ref()?;
+    let probe = health.log.last()?;
+    if health.failing_streak == 0 || health.status == "healthy" {
+        return None;
+    }
+    let check = seen.config.healthcheck.as_ref();
+    // Zero is the engine's default, which is three.
+    let retries = check.map_or(0, |check| check.retries);
+    let retries = if retries == 0 { 3 } else { retries };
+    let state = match probe.output.trim().lines().last() {
+        Some(output) => format!("last output: {output}"),
+        None => format!("the last check ended with code {}", probe.exit_code),
+    };
+    let streak = health.failing_streak;
+    Some(format!("Waiting: {} {streak}/{retries}, {state}", health.status))
+}
+
 /// Waits until the container reaches the state; returns the word to show.
 pub(crate) async fn until(
     looker: &impl Look,
     target: &Target,
+    state: Await,
+    notices: broadcast::Receiver<Notice>,
+) -> Result<&'static str, Failure> {
+    telling(looker, target, state, notices, &|_| {}).await
+}
+
+/// The same; `tell` hears what is being waited for whenever that changes.
+pub(super) async fn telling(
+    looker: &impl Look,
+    target: &Target,
     until: Await,
     mut notices: broadcast::Receiver<Notice>,
+    tell: &(dyn Fn(&str) + Sync),
 ) -> Result<&'static str, Failure> {
     let mut restarts = None;
+    let mut told = None;
     loop {
         let seen = match looker.look(&target.reference).await {
             Ok(seen) => seen,
@@ -100,6 +131,11 @@ pub(crate) async fn until(
             Verdict::Failed(how) => {
                 return Err(failed(target, &how, &seen));
             }
+        }
+        let words = said(&seen);
+        if words.is_some() && words != told {
+            words.iter().for_each(|words| tell(words));
+            told = words;
         }
         if !stirred(&mut notices, &seen.id).await {
             return Err(Failure::new("the engine's events ended"));

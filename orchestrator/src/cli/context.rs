@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
-use bowline_client::Client;
+use bowline_client::{Client, Lease};
 use bowline_compose::load::{FileError, Files, Loaded, Options, load};
 use bowline_compose::model::Project;
 use bowline_plan::{Desired, Knowledge, Observed, Plan, PlanError};
+use tokio::sync::watch as flag;
 
 use super::Globals;
-use crate::apply::{self, Execution, Watch};
+use super::signals::Interrupts;
+use crate::apply::{self, Execution, Summary, Watch};
 use crate::autostart::{self, Environment};
 use crate::ui::{Failure, Meter, Outcome, Ui, WithContext as _};
 
@@ -96,6 +98,12 @@ impl Context {
         Ok(loaded.project)
     }
 
+    /// The project of the Compose files; whoever loads it again prints its warnings.
+    pub(super) fn quiet_project(&self, services: &[String]) -> Outcome<Project> {
+        let loaded = self.load(services, false).map_err(|(failure, _)| failure)?;
+        Ok(loaded.project)
+    }
+
     /// The project of the Compose files, or the one that `-p` names where there is no file.
     pub(super) fn scope(&self, services: &[String]) -> Outcome<Scope> {
         let named = self.globals.project_name.as_ref();
@@ -119,6 +127,23 @@ impl Context {
             scope,
             observed,
         })
+    }
+
+    /// A project as it is, for commands that change it: nobody else does meanwhile.
+    pub(super) async fn exclusive_session(
+        &self,
+        services: &[String],
+    ) -> Outcome<(Session, Option<Lease>)> {
+        let scope = self.scope(services)?;
+        let client = self.client().await?;
+        let held = self.hold(&client, &scope.name).await?;
+        let observed = apply::observe(&client, &scope.name, scope.project.as_ref()).await?;
+        let session = Session {
+            client,
+            scope,
+            observed,
+        };
+        Ok((session, held))
     }
 
     /// A project as it should be: file, images here, contents of configs and secrets.
@@ -154,13 +179,13 @@ impl Context {
         plan: &Plan,
         watch: &Watch,
         mut options: apply::Options,
-    ) -> Outcome<bool> {
+    ) -> Outcome<Option<Summary>> {
         for warning in plan.warnings() {
             self.ui.warn(warning);
         }
         if self.globals.dry_run {
             self.ui.line(plan.to_string().trim_end());
-            return Ok(false);
+            return Ok(None);
         }
         options.parallel = options.parallel.or(self.parallel);
         let meter = Meter::new(options.mode.unwrap_or(self.ui.mode), self.ui.color_err);
@@ -174,11 +199,28 @@ impl Context {
             options,
         };
         let attended = autostart::attend(self.globals.host.as_deref(), &self.environment);
+        let (cancel, cancelled) = flag::channel(false);
+        let ignore = execution.options.ignore_signals;
+        let interrupts = async {
+            if ignore {
+                std::future::pending::<()>().await;
+            }
+            let mut interrupts = Interrupts::catch()?;
+            interrupts.next().await;
+            self.ui
+                .note("Finishing what is under way... (press Ctrl+C again to leave at once)");
+            cancel.send_replace(true);
+            interrupts.next().await;
+            Outcome::Ok(())
+        };
         tokio::select! {
-            done = Box::pin(execution.run()) => done?,
+            done = Box::pin(execution.run(cancelled)) => done.map(Some),
+            interrupted = interrupts => {
+                interrupted?;
+                Err(Failure::interrupted())
+            }
             never = attended => match never {},
         }
-        Ok(true)
     }
 
     /// Does a plan with a watch of its own.
@@ -187,7 +229,7 @@ impl Context {
         session: &Session,
         plan: &Plan,
         options: apply::Options,
-    ) -> Outcome<bool> {
+    ) -> Outcome<Option<Summary>> {
         let filter = apply::project_filter(&session.scope.name).with("type", "container");
         let watch = Watch::open(&session.client, filter).await?;
         self.execute(&session.client, &session.scope, plan, &watch, options)
@@ -215,6 +257,13 @@ impl Scope {
             project: None,
             desired,
         }
+    }
+
+    /// Where in the file the value at a path of the model stands: `compose.yaml:14`.
+    pub(super) fn place(&self, path: &str) -> Option<String> {
+        let place = self.project.as_ref()?.location(path)?;
+        let file = place.file.rsplit('/').next().unwrap_or(&place.file);
+        Some(format!("{file}:{}", place.line))
     }
 
     /// A planning error with the place in the file and a suggestion.

@@ -5,14 +5,14 @@ use clap::{Args, ValueEnum};
 
 use super::context::{Context, Session};
 use crate::apply::Options;
-use crate::ui::{Outcome, Phase, Subject};
+use crate::ui::Outcome;
 
 /// Which images go, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Images {
     /// All that services of the project use.
     All,
-    /// Those without a name of their own; there are none without `build:`.
+    /// Those that are built here and have no name of their own.
     Local,
 }
 
@@ -49,12 +49,16 @@ impl Down {
     }
 
     pub(super) async fn run(self, context: &Context) -> Outcome {
-        let session = context.session(&self.services).await?;
+        let (session, _held) = context.exclusive_session(&self.services).await?;
         let choices = planning::Down {
             services: self.services.clone(),
             volumes: self.volumes,
             remove_orphans: self.remove_orphans,
             has_file: session.scope.project.is_some(),
+            images: self.rmi.map(|images| match images {
+                Images::All => planning::Images::All,
+                Images::Local => planning::Images::Local,
+            }),
         };
         let plan = planning::down(&session.scope.desired, &session.observed, &choices);
         let plan = plan.map_err(|error| session.scope.failure(&error))?;
@@ -67,11 +71,8 @@ impl Down {
                 "Nothing to do: project `{}` is down",
                 session.scope.name
             ));
-        } else if !context.carry_out(&session, &plan, options).await? {
+        } else if context.carry_out(&session, &plan, options).await?.is_none() {
             return Ok(0);
-        }
-        if self.rmi == Some(Images::All) {
-            remove_images(context, &session).await?;
         }
         if !self.volumes && self.services.is_empty() {
             name_kept_volumes(context, &session);
@@ -100,32 +101,4 @@ fn name_kept_volumes(context: &Context, session: &Session) {
             ));
         }
     }
-}
-
-async fn remove_images(context: &Context, session: &Session) -> Outcome<()> {
-    let services = session
-        .scope
-        .project
-        .iter()
-        .flat_map(|project| project.services.values());
-    let mut images: Vec<&String> = services.map(|service| &service.image).collect();
-    images.sort();
-    images.dedup();
-    let meter = context.meter();
-    for image in images {
-        let subject = Subject {
-            kind: "Image",
-            name: image.clone(),
-        };
-        meter.change(&subject, Phase::Busy, "Removing");
-        match session.client.image_remove(image, false, false).await {
-            Ok(_) => meter.change(&subject, Phase::Done, "Removed"),
-            Err(error) if error.is_not_found() => meter.change(&subject, Phase::Done, "Not found"),
-            Err(error) if error.is_conflict() => {
-                meter.change(&subject, Phase::Failed, &format!("Still in use: {error}"));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }

@@ -219,6 +219,8 @@ pub(super) async fn stop_all(
     let options = Options {
         stop_timeout: timeout,
         mode: Some(Mode::Plain),
+        // A signal means something else here: see below.
+        ignore_signals: true,
         ..Options::default()
     };
     tokio::select! {

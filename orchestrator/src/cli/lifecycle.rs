@@ -1,4 +1,4 @@
-//! `stop`, `start`, `restart`, `kill` and `rm`.
+//! `stop`, `start`, `restart`, `kill`, `rm`, `pause` and `unpause`.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -30,8 +30,22 @@ pub(super) struct Start {
     #[arg(long)]
     wait: bool,
     /// Seconds to wait at most
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", requires = "wait")]
     wait_timeout: Option<u64>,
+}
+
+/// Freeze containers
+#[derive(Args, Clone, Debug)]
+pub(super) struct Pause {
+    /// Services; all if none is named
+    services: Vec<String>,
+}
+
+/// Let frozen containers go on
+#[derive(Args, Clone, Debug)]
+pub(super) struct Unpause {
+    /// Services; all if none is named
+    services: Vec<String>,
 }
 
 /// Restart containers
@@ -95,7 +109,7 @@ async fn carry_out(
 
 impl Stop {
     pub(super) async fn run(self, context: &Context) -> Outcome {
-        let session = context.session(&self.services).await?;
+        let (session, _held) = context.exclusive_session(&self.services).await?;
         let plan = planning::stop(&session.scope.desired, &session.observed, &self.services);
         let options = Options {
             stop_timeout: self.timeout,
@@ -114,12 +128,11 @@ impl Stop {
 
 impl Start {
     pub(super) async fn run(self, context: &Context) -> Outcome {
-        let session = context.session(&self.services).await?;
+        let (session, _held) = context.exclusive_session(&self.services).await?;
         let Session {
             scope, observed, ..
         } = &session;
-        let wait = self.wait || self.wait_timeout.is_some();
-        let plan = planning::start(&scope.desired, observed, &self.services, wait);
+        let plan = planning::start(&scope.desired, observed, &self.services, self.wait);
         let wait_timeout = self.wait_timeout.map(Duration::from_secs);
         let options = Options {
             wait_timeout,
@@ -138,7 +151,7 @@ impl Start {
 
 impl Restart {
     pub(super) async fn run(self, context: &Context) -> Outcome {
-        let session = context.session(&self.services).await?;
+        let (session, _held) = context.exclusive_session(&self.services).await?;
         let choices = planning::Restart {
             services: self.services,
             no_deps: self.no_deps,
@@ -161,7 +174,7 @@ impl Restart {
 
 impl Kill {
     pub(super) async fn run(self, context: &Context) -> Outcome {
-        let session = context.session(&self.services).await?;
+        let (session, _held) = context.exclusive_session(&self.services).await?;
         let (services, signal) = (self.services, self.signal);
         let choices = planning::Kill {
             services,
@@ -174,9 +187,27 @@ impl Kill {
     }
 }
 
+impl Pause {
+    pub(super) async fn run(self, context: &Context) -> Outcome {
+        let (session, _held) = context.exclusive_session(&self.services).await?;
+        let plan = planning::pause(&session.scope.desired, &session.observed, &self.services);
+        let nothing = "Nothing to do: no container is running";
+        carry_out(context, &session, plan, Options::default(), nothing).await
+    }
+}
+
+impl Unpause {
+    pub(super) async fn run(self, context: &Context) -> Outcome {
+        let (session, _held) = context.exclusive_session(&self.services).await?;
+        let plan = planning::unpause(&session.scope.desired, &session.observed, &self.services);
+        let nothing = "Nothing to do: no container is paused";
+        carry_out(context, &session, plan, Options::default(), nothing).await
+    }
+}
+
 impl Rm {
     pub(super) async fn run(self, context: &Context) -> Outcome {
-        let session = context.session(&self.services).await?;
+        let (session, _held) = context.exclusive_session(&self.services).await?;
         let Session {
             scope, observed, ..
         } = &session;

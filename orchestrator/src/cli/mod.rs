@@ -12,9 +12,11 @@ mod events;
 mod exec;
 mod follow;
 mod format;
+mod hold;
 mod image;
 mod images;
 mod inspect;
+mod isolate;
 mod lifecycle;
 mod logs;
 mod ls;
@@ -123,6 +125,12 @@ enum Command {
     Kill(lifecycle::Kill),
     /// Remove stopped containers
     Rm(lifecycle::Rm),
+    /// Freeze containers
+    Pause(lifecycle::Pause),
+    /// Let frozen containers go on
+    Unpause(lifecycle::Unpause),
+    /// Change the number of containers of services
+    Scale(up::Scale),
     /// Create containers without starting them
     Create(up::Create),
     /// List projects
@@ -250,6 +258,9 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Restart(command) => command.run(context).await,
         Command::Kill(command) => command.run(context).await,
         Command::Rm(command) => command.run(context).await,
+        Command::Pause(command) => command.run(context).await,
+        Command::Unpause(command) => command.run(context).await,
+        Command::Scale(command) => command.run(context).await,
         Command::Ls(command) => command.run(context).await,
         Command::Pull(command) => command.run(context).await,
         Command::Config(command) => command.run(context),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bowline_client::{Client, Endpoint};
+use bowline_client::{Client, Endpoint, Lease};
 use bowline_compose::model::{MountKind, Project, PullPolicy};
 use bowline_plan as planning;
 use bowline_plan::Plan;
@@ -11,7 +11,8 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
 use super::context::{Context, Scope};
-use crate::apply::{self, Options, Watch};
+use super::isolate;
+use crate::apply::{self, Options, Summary, Watch};
 use crate::ui::{Failure, Outcome};
 
 /// When images are pulled.
@@ -23,6 +24,8 @@ pub(super) enum Pull {
     Missing,
     /// Not at all.
     Never,
+    /// Images with `build:` are built, others pulled where they are not here.
+    Build,
 }
 
 /// How containers are made; shared by `up`, `create` and `plan`.
@@ -54,6 +57,27 @@ pub(super) struct Making {
     /// Do not show how pulling goes
     #[arg(long)]
     pub(super) quiet_pull: bool,
+    /// Build images before containers are made
+    #[arg(long, conflicts_with = "no_build")]
+    pub(super) build: bool,
+    /// Do not build images, even if they are not here
+    #[arg(long)]
+    pub(super) no_build: bool,
+    /// Do not show how building goes
+    #[arg(long)]
+    pub(super) quiet_build: bool,
+    /// Run a second copy of the project: own names, networks, volumes, and free ports
+    #[arg(
+        long,
+        value_name = "NAME",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ""
+    )]
+    pub(super) isolated: Option<String>,
+    /// Publish no port of the copy
+    #[arg(long, requires = "isolated")]
+    pub(super) no_ports: bool,
     /// Number of containers of a service
     #[arg(long, value_name = "SERVICE=N", value_parser = scale)]
     pub(super) scale: Vec<(String, u32)>,
@@ -63,6 +87,9 @@ pub(super) struct Making {
     /// Leave the named services' own containers as they are.
     #[arg(skip)]
     pub(super) around: bool,
+    /// The lease that an isolated copy ends with.
+    #[arg(skip)]
+    pub(super) lease: Option<String>,
 }
 
 impl Making {
@@ -78,7 +105,7 @@ impl Making {
     }
 }
 
-fn scale(text: &str) -> Result<(String, u32), String> {
+pub(super) fn scale(text: &str) -> Result<(String, u32), String> {
     let (service, count) = text.split_once('=').ok_or("write it as SERVICE=N")?;
     let count = count
         .parse()
@@ -94,26 +121,32 @@ pub(super) struct Prepared {
     pub(super) plan: Plan,
     /// The services in play.
     pub(super) services: BTreeSet<String>,
+    /// The project that this is an isolated copy of.
+    pub(super) original: Option<String>,
+    /// Our right to change the project.
+    held: Option<Lease>,
 }
 
-/// Loads, looks, pulls what is to be pulled in any case, and plans.
+/// Loads, looks, pulls what is to be pulled in any case, and plans. From then on until the result is
+/// dropped no other command changes the project.
 pub(super) async fn prepare(
     context: &Context,
     making: &Making,
     wait: bool,
     no_start: bool,
 ) -> Outcome<Prepared> {
-    let project = context.project(&making.services)?;
-    if let Some((service, _)) = making
-        .scale
-        .iter()
-        .find(|(service, _)| !project.services.contains_key(service))
-    {
-        return Err(Failure::new(format!(
-            "--scale: no such service: `{service}`"
-        )));
+    let inside = isolate::enter(context, making)?;
+    let (context, copy) = match &inside {
+        Some((inside, copy)) => (inside, Some(copy)),
+        None => (context, None),
+    };
+    let mut project = context.project(&making.services)?;
+    if let Some(copy) = copy {
+        isolate::isolate(&mut project, copy);
     }
+    check_scale(&project, making)?;
     let client = context.client().await?;
+    let held = context.hold(&client, &project.name).await?;
     let services = match making.no_deps {
         true => making.services.iter().cloned().collect(),
         false => named(&project, &making.services),
@@ -126,37 +159,14 @@ pub(super) async fn prepare(
     }
     let scale: BTreeMap<String, u32> = making.scale.iter().cloned().collect();
     let mut scope = context.desired(&client, project, scale).await?;
-    if making.pull == Some(Pull::Never) {
-        scope
-            .desired
-            .services
-            .values_mut()
-            .for_each(|service| service.image.pull = false);
+    for service in scope.desired.services.values_mut() {
+        service.image.pull &= making.pull != Some(Pull::Never);
+        service.image.build &= !making.no_build;
     }
     let observed = apply::observe(&client, &scope.name, scope.project.as_ref()).await?;
-    let recreate = match (making.force_recreate, making.no_recreate) {
-        (true, _) => planning::Recreate::Force,
-        (_, true) => planning::Recreate::Never,
-        _ => planning::Recreate::Diverged,
-    };
-    let choices = planning::Up {
-        services: making.services.clone(),
-        recreate,
-        recreate_dependencies: match (making.always_recreate_deps, making.no_recreate) {
-            (true, _) => planning::Recreate::Force,
-            (_, true) => planning::Recreate::Never,
-            _ => planning::Recreate::Diverged,
-        },
-        no_deps: making.no_deps,
-        no_start,
-        renew_anonymous_volumes: making.renew_anon_volumes,
-        remove_orphans: making.remove_orphans || is_set(context, "COMPOSE_REMOVE_ORPHANS"),
-        ignore_orphans: making.around || is_set(context, "COMPOSE_IGNORE_ORPHANS"),
-        replace_volumes: making.yes,
-        wait,
-        around: making.around,
-    };
-    let plan = planning::up(&scope.desired, &observed, &choices);
+    let choices = choices(context, making, wait, no_start);
+    let place = |path: &str| scope.place(path);
+    let plan = planning::up_at(&scope.desired, &observed, &choices, &place);
     let plan = plan.map_err(|error| scope.failure(&error))?;
     let services = planning::closure(&scope.desired, &making.services)
         .map_err(|error| scope.failure(&error))?;
@@ -169,7 +179,40 @@ pub(super) async fn prepare(
         scope,
         plan,
         services,
+        original: copy.map(|copy| copy.original.clone()),
+        held,
     })
+}
+
+fn check_scale(project: &Project, making: &Making) -> Outcome<()> {
+    let unknown = |service: &String| !project.services.contains_key(service);
+    match making.scale.iter().find(|(service, _)| unknown(service)) {
+        Some((service, _)) => Err(Failure::new(format!(
+            "--scale: no such service: `{service}`"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn choices(context: &Context, making: &Making, wait: bool, no_start: bool) -> planning::Up {
+    let policy = |force: bool| match (force, making.no_recreate) {
+        (true, _) => planning::Recreate::Force,
+        (_, true) => planning::Recreate::Never,
+        _ => planning::Recreate::Diverged,
+    };
+    planning::Up {
+        services: making.services.clone(),
+        recreate: policy(making.force_recreate),
+        recreate_dependencies: policy(making.always_recreate_deps),
+        no_deps: making.no_deps,
+        no_start,
+        renew_anonymous_volumes: making.renew_anon_volumes,
+        remove_orphans: making.remove_orphans || is_set(context, "COMPOSE_REMOVE_ORPHANS"),
+        ignore_orphans: making.around || is_set(context, "COMPOSE_IGNORE_ORPHANS"),
+        replace_volumes: making.yes,
+        wait,
+        around: making.around,
+    }
 }
 
 fn is_set(context: &Context, variable: &str) -> bool {
@@ -260,6 +303,7 @@ async fn freshen(
         .filter_map(|name| project.services.get(name))
     {
         let wanted = match (making.pull, &service.pull_policy) {
+            (Some(Pull::Build), _) => false,
             (Some(pull), _) => pull == Pull::Always,
             (None, Some(PullPolicy::Always)) => true,
             (None, Some(PullPolicy::Every { age, .. })) => {
@@ -302,18 +346,24 @@ impl Prepared {
         Watch::open(&self.client, filter).await
     }
 
+    /// Lets other commands change the project.
+    pub(super) fn release(&mut self) {
+        self.held = None;
+    }
+
+    /// Does the plan; `None` where it was only to be shown.
     pub(super) async fn execute(
         &self,
         context: &Context,
         watch: &Watch,
         options: Options,
-    ) -> Outcome<bool> {
+    ) -> Outcome<Option<Summary>> {
         if self.plan.is_empty() && self.plan.warnings().is_empty() {
             context.ui.note(format!(
                 "Nothing to do: project `{}` is up to date",
                 self.scope.name
             ));
-            return Ok(!context.globals.dry_run);
+            return Ok((!context.globals.dry_run).then(Summary::default));
         }
         context
             .execute(&self.client, &self.scope, &self.plan, watch, options)

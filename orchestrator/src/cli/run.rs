@@ -5,17 +5,18 @@ use std::io::{IsTerminal as _, Read as _};
 
 use bowline_api::{ContainerCreate, WaitCondition};
 use bowline_client::{AttachOptions, Client, RemoveOptions};
-use bowline_compose::model::{NetworkMode, Port, Protocol};
+use bowline_compose::grammar::dotenv;
+use bowline_compose::model::{NetworkMode, Port, Project, Protocol};
 use clap::Args;
 
 use super::containers::{self, Labelled as _};
 use super::context::Context;
 use super::exec::refused;
-use super::prepare::{Making, Prepared, prepare};
+use super::prepare::{Making, Prepared, Pull, prepare};
 use super::signals::Interrupts;
 use super::streams::{Resize, join};
 use crate::apply::{OneOff, Options, one_off};
-use crate::ui::{Failure, Outcome, WithContext as _};
+use crate::ui::{Failure, Mode, Outcome, WithContext as _};
 
 /// See the module.
 #[expect(clippy::struct_excessive_bools, reason = "flags are flags")]
@@ -36,6 +37,47 @@ pub(super) struct Run {
     /// Do not start dependencies
     #[arg(long)]
     no_deps: bool,
+    /// Keep standard input closed with `=false`
+    #[arg(
+        short,
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "true",
+        default_missing_value = "true",
+        hide_default_value = true
+    )]
+    interactive: bool,
+    /// A terminal, which there is anyway where ours is one
+    #[arg(short, long, hide = true, conflicts_with = "no_tty")]
+    tty: bool,
+    /// File of variables to set
+    #[arg(long, value_name = "FILE")]
+    env_from_file: Vec<std::path::PathBuf>,
+    /// Capability to add
+    #[arg(long, value_name = "CAPABILITY")]
+    cap_add: Vec<String>,
+    /// Capability to drop
+    #[arg(long, value_name = "CAPABILITY")]
+    cap_drop: Vec<String>,
+    /// Build images before containers are made
+    #[arg(long)]
+    build: bool,
+    /// When to pull images
+    #[arg(long, value_enum)]
+    pull: Option<Pull>,
+    /// Do not show how pulling goes
+    #[arg(long)]
+    quiet_pull: bool,
+    /// Do not show how building goes
+    #[arg(long)]
+    quiet_build: bool,
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
+    /// Remove containers of services that are no longer in the file
+    #[arg(long)]
+    remove_orphans: bool,
     /// Other entrypoint; clears the command
     #[arg(long, value_name = "COMMAND")]
     entrypoint: Option<String>,
@@ -151,14 +193,24 @@ impl Run {
                 "service `{parent}` is not started, but its network is needed"
             ));
         }
-        let making = Making::around(&self.service, self.no_deps);
-        let prepared = prepare(context, &making, false, false).await?;
+        let making = Making {
+            build: self.build,
+            pull: self.pull,
+            quiet_pull: self.quiet_pull || self.quiet,
+            quiet_build: self.quiet_build || self.quiet,
+            remove_orphans: self.remove_orphans,
+            ..Making::around(&self.service, self.no_deps)
+        };
+        let mut prepared = prepare(context, &making, false, false).await?;
         if !prepared.plan.is_empty() {
             let watch = prepared.watch().await?;
-            prepared
-                .execute(context, &watch, Options::default())
-                .await?;
+            let options = Options {
+                mode: self.quiet.then_some(Mode::Quiet),
+                ..Options::default()
+            };
+            prepared.execute(context, &watch, options).await?;
         }
+        prepared.release();
         Ok(prepared)
     }
 
@@ -194,7 +246,9 @@ impl Run {
             slug,
             command: self.command.clone(),
             entrypoint: self.entrypoint.as_ref().map(|text| words(text)),
-            environment: self.environment.clone(),
+            environment: self.variables(project)?,
+            cap_add: self.cap_add.clone(),
+            cap_drop: self.cap_drop.clone(),
             user: self.user.clone(),
             working_dir: self.workdir.clone(),
             labels: labels
@@ -205,7 +259,7 @@ impl Run {
             service_ports: self.service_ports,
             use_aliases: self.use_aliases,
             tty: !self.no_tty && !self.detach && terminal,
-            stdin: !self.detach,
+            stdin: self.interactive && !self.detach,
             remove: self.rm,
         };
         let joins = self
@@ -214,6 +268,23 @@ impl Run {
         let hashes = &scope.desired.services[&self.service].hashes;
         let create = one_off(project, service, hashes, &image, &joins, &wish)?;
         Ok((client, create, name))
+    }
+
+    /// Those of files, later ones over earlier ones, under those of `-e`.
+    fn variables(&self, project: &Project) -> Outcome<Vec<String>> {
+        let mut all = Vec::new();
+        for path in &self.env_from_file {
+            let name = path.display();
+            let text = std::fs::read_to_string(path).during(format!("cannot read {name}"))?;
+            let lookup = |key: &str| project.environment.get(key).cloned();
+            let pairs = dotenv::parse(&text, &lookup).map_err(|fault| {
+                let line = text[..fault.range.start.min(text.len())].matches('\n').count() + 1;
+                Failure::new(format!("{name}:{line}: {}", fault.message))
+            })?;
+            all.extend(pairs.into_iter().map(|(key, value)| format!("{key}={value}")));
+        }
+        all.extend(self.environment.iter().cloned());
+        Ok(all)
     }
 
     async fn joins(
@@ -241,7 +312,7 @@ impl Run {
     ) -> Outcome {
         let tty = create.config.tty;
         let options = AttachOptions {
-            stdin: true,
+            stdin: create.config.open_stdin,
             stdout: true,
             stderr: true,
             tty: Some(tty),
@@ -256,7 +327,8 @@ impl Run {
         let waiting = client.container_wait(id, condition).await?;
         self.start(client, id).await?;
         let resize = tty.then(|| Resize::Container(id.to_owned()));
-        let mut joined = Box::pin(join(client, stream, true, resize));
+        let stdin = create.config.open_stdin;
+        let mut joined = Box::pin(join(client, stream, stdin, resize));
         loop {
             tokio::select! {
                 done = &mut joined => break done?,

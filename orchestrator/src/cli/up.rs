@@ -1,4 +1,4 @@
-//! `up` and `create`.
+//! `up`, `create` and `scale`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,8 +11,8 @@ use super::context::Context;
 use super::follow::Attached;
 use super::prepare::{Making, Prepared, prepare};
 use super::signals::Interrupts;
-use crate::apply::{self, Options, Watch};
-use crate::ui::{Outcome, Style};
+use crate::apply::{self, Options, Summary};
+use crate::ui::{Failure, Outcome, Style, seconds};
 
 /// See the module.
 #[expect(clippy::struct_excessive_bools, reason = "flags are flags")]
@@ -62,6 +62,15 @@ pub(super) struct Up {
     /// The time before each line of output
     #[arg(long)]
     timestamps: bool,
+    /// A menu of keys; there is none, so only `--menu=false` is taken
+    #[arg(
+        long,
+        hide = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    menu: Option<bool>,
 }
 
 /// `create`: `up --no-start`.
@@ -69,6 +78,17 @@ pub(super) struct Up {
 pub(super) struct Create {
     #[command(flatten)]
     making: Making,
+}
+
+/// `scale`: `up -d --scale`, for the services that are named.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Scale {
+    /// Leave dependencies alone
+    #[arg(long)]
+    no_deps: bool,
+    /// Number of containers of each service
+    #[arg(required = true, value_name = "SERVICE=N", value_parser = super::prepare::scale)]
+    scale: Vec<(String, u32)>,
 }
 
 impl Create {
@@ -82,16 +102,39 @@ impl Create {
     }
 }
 
+impl Scale {
+    pub(super) async fn run(self, context: &Context) -> Outcome {
+        let services = self.scale.iter().map(|(service, _)| service.clone());
+        let making = Making {
+            services: services.collect(),
+            scale: self.scale,
+            no_deps: self.no_deps,
+            ..Making::default()
+        };
+        let prepared = Box::pin(prepare(context, &making, false, false)).await?;
+        let watch = prepared.watch().await?;
+        prepared
+            .execute(context, &watch, Options::default())
+            .await?;
+        Ok(0)
+    }
+}
+
 impl Up {
     pub(super) async fn run(mut self, context: &Context) -> Outcome {
+        if self.menu == Some(true) {
+            return Err(Failure::usage("there is no menu of keys")
+                .hint("`bowline watch` follows changes of files"));
+        }
         // A code can only come from a container that ends the whole.
         self.abort_on_container_exit |= self.exit_code_from.is_some();
         let mut interrupts = Interrupts::catch()?;
         let began = now();
-        let prepared = tokio::select! {
+        let mut prepared = tokio::select! {
             prepared = Box::pin(prepare(context, &self.making, self.wait, self.no_start)) => prepared?,
             _ = interrupts.next() => return Ok(130),
         };
+        self.check_services(&prepared)?;
         let watch = prepared.watch().await?;
         let mut notices = watch.subscribe();
         let options = Options {
@@ -99,20 +142,32 @@ impl Up {
             wait_timeout: self.wait_timeout.map(Duration::from_secs),
             ..Options::default()
         };
-        let done = tokio::select! {
-            done = Box::pin(prepared.execute(context, &watch, options)) => done,
-            _ = interrupts.next() => {
-                return self.interrupted(context, &prepared, &watch, interrupts).await;
-            }
-        }?;
-        if !done || self.no_start {
-            return Ok(0);
-        }
         let detached = self.detach || self.wait;
+        let done = Box::pin(prepared.execute(context, &watch, options)).await;
+        prepared.release();
+        let summary = match done {
+            Ok(Some(summary)) if !self.no_start => summary,
+            Ok(_) => return Ok(0),
+            // An attached `up` takes back what it started.
+            Err(failure) if failure.code() == 130 && !detached => {
+                context.ui.note(failure.render(context.ui.color_err).trim_end());
+                let again = Interrupts::catch()?;
+                super::follow::stop_all(context, &prepared, &watch, self.timeout, again).await?;
+                return Ok(130);
+            }
+            Err(failure) => return Err(failure),
+        };
+        self.tell(context, &summary);
         if detached {
             deaths(context, &prepared, &mut notices).await;
         }
         print_urls(context, &prepared).await?;
+        if let Some(original) = &prepared.original {
+            let name = &prepared.scope.name;
+            context.ui.note(format!(
+                "`{name}` is a copy of `{original}`; `bowline -p {name} down -v` removes it"
+            ));
+        }
         if detached {
             return Ok(0);
         }
@@ -128,18 +183,35 @@ impl Up {
         Box::pin(attached.run(interrupts)).await
     }
 
-    /// Ctrl-C while things are being made: an attached `up` takes back what it started.
-    async fn interrupted(
-        &self,
-        context: &Context,
-        prepared: &Prepared,
-        watch: &Watch,
-        interrupts: Interrupts,
-    ) -> Outcome {
-        if !self.detach && !self.wait {
-            super::follow::stop_all(context, prepared, watch, self.timeout, interrupts).await?;
+    /// How long it took, and what for.
+    fn tell(&self, context: &Context, summary: &Summary) {
+        if summary.path.is_empty() {
+            return;
         }
-        Ok(130)
+        let word = if self.wait { "Ready" } else { "Started" };
+        let took = seconds(summary.took);
+        let text = format!("{word} in {took}: {}", summary.text());
+        context.ui.note(text);
+    }
+
+    /// Services that options name must be among those in play.
+    fn check_services(&self, prepared: &Prepared) -> Outcome<()> {
+        let named = [
+            ("--attach", &self.attach),
+            ("--no-attach", &self.no_attach),
+        ];
+        let named = named
+            .into_iter()
+            .flat_map(|(option, names)| names.iter().map(move |name| (option, name)))
+            .chain(self.exit_code_from.iter().map(|name| ("--exit-code-from", name)));
+        for (option, name) in named {
+            if !prepared.services.contains(name) {
+                let known: Vec<&str> = prepared.services.iter().map(String::as_str).collect();
+                let failure = Failure::new(format!("{option}: no such service: `{name}`"));
+                return Err(failure.hint(format!("there is {}", known.join(", "))));
+            }
+        }
+        Ok(())
     }
 
     fn attached_services(&self, prepared: &Prepared) -> BTreeSet<String> {
@@ -233,8 +305,8 @@ async fn print_urls(context: &Context, prepared: &Prepared) -> Outcome<()> {
         containers::list(&prepared.client, &prepared.scope.name, false, &services).await?;
     for container in running.iter().filter(|container| !container.is_one_off()) {
         let name = crate::logs::prefix(&prepared.scope.name, container.name());
+        let name = Style::Bold.paint(&name, context.ui.color_out);
         for url in apply::urls(container) {
-            let name = Style::Bold.paint(&name, context.ui.color_out);
             context.ui.line(format!("{name}  {url}"));
         }
     }

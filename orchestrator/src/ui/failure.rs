@@ -58,6 +58,21 @@ impl Failure {
         Self::rendered(String::new(), code)
     }
 
+    /// An end that was asked for by a signal.
+    pub(crate) fn interrupted() -> Self {
+        Self::new("interrupted").with_code(130)
+    }
+
+    /// What a plan was to do and did not; doing it again goes on from there.
+    pub(crate) fn left(mut self, what: Vec<String>) -> Self {
+        if !what.is_empty() {
+            self.0.hints.extend(what);
+            let hint = "running the same command again goes on from here";
+            self.0.hints.push(hint.into());
+        }
+        self
+    }
+
     /// From an error and its causes.
     pub(crate) fn from_error(error: &dyn StdError) -> Self {
         let mut causes = chain(error);

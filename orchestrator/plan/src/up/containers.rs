@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::graph::{Id, number};
-use crate::observed::{Container, ObservedNetwork};
+use crate::observed::Container;
 use crate::op::{Inherited, Op, Target};
+use crate::stopping;
 
 use super::resources::stop;
 use super::verdict::{Slot, Verdict};
@@ -13,21 +14,24 @@ use super::{Builder, existing};
 pub(super) fn services(builder: &mut Builder<'_>) {
     for service in builder.order.clone() {
         for slot in builder.slots[service].clone() {
-            container(builder, service, &slot);
+            let exchanged = matches!(slot.verdict, Verdict::Recreate(_)) && slot.old.is_some();
+            if !(exchanged && builder.rolling.contains_key(service)) {
+                container(builder, service, &slot);
+            }
         }
     }
 }
 
-fn container<'a>(builder: &mut Builder<'a>, service: &'a str, slot: &Slot<'a>) {
+pub(super) fn container<'a>(builder: &mut Builder<'a>, service: &'a str, slot: &Slot<'a>) {
     match (&slot.verdict, slot.old) {
         (Verdict::Keep, _) => {}
         (Verdict::Rename, Some(old)) => {
             let op = Op::Rename {
                 target: renamed(existing(old), &slot.name),
             };
-            let id = builder
-                .plan
-                .add([], op, "an interrupted recreation is finished");
+            let after = name_is_free(builder, &slot.name);
+            let cause = "an interrupted recreation is finished";
+            let id = builder.plan.add(after, op, cause);
             builder.made.insert(slot.name.clone(), id);
         }
         (Verdict::Remove(cause), Some(old)) => {
@@ -83,8 +87,16 @@ fn prerequisites(builder: &Builder<'_>, name: &str) -> Vec<Id> {
     networks.chain(volumes).chain(parents).copied().collect()
 }
 
+/// A name is free only when whoever bears it is gone.
+fn name_is_free(builder: &Builder<'_>, name: &str) -> Option<Id> {
+    let mut all = builder.observed.containers.iter();
+    let bearer = all.find(|container| container.name == name)?;
+    builder.removed.get(bearer.id.as_str()).copied()
+}
+
 fn create<'a>(builder: &mut Builder<'a>, service: &'a str, slot: &Slot<'a>, cause: &str) {
     let mut after = prerequisites(builder, service);
+    after.extend(name_is_free(builder, &slot.name));
     after.extend(
         slot.old
             .and_then(|old| builder.removed.get(old.id.as_str())),
@@ -112,49 +124,95 @@ fn recreate<'a>(
     old: &'a Container,
     cause: &str,
 ) {
-    let group = format!("recreate:{service}:{}", slot.number);
-    let short: String = old.id.chars().take(12).collect();
-    let temporary = target(service, slot, format!("{short}_{}", slot.name));
-    let after = prerequisites(builder, service);
-    let op = Op::Create {
-        target: temporary.clone(),
-        replaces: Some(old.name.clone()),
-        inherit: inherited(builder, service, old),
-        joins: joined(builder, service),
-    };
-    let created = builder.plan.add_grouped(after, op, cause, &group);
-    let replaced = format!("replaced by #{}", number(created));
+    let exchange = Exchange::new(service, slot, old);
+    let created = exchange.create(builder, Vec::new(), cause);
+    let done = exchange.retire(builder, created, Vec::new());
+    builder.made.insert(slot.name.clone(), done);
+}
 
-    let dependents = stop_dependents(builder, service);
-    let stopped = match builder.stopped.get(old.id.as_str()) {
-        Some(id) => Some(*id),
-        None if old.state.is_live() => {
-            let after = [created].into_iter().chain(dependents);
-            let op = Op::Stop {
-                target: existing(old),
-            };
-            let id = builder.plan.add_grouped(after, op, &replaced, &group);
-            builder.stopped.insert(&old.id, id);
-            Some(id)
+/// One container and its successor.
+pub(super) struct Exchange<'s, 'a> {
+    service: &'a str,
+    slot: &'s Slot<'a>,
+    old: &'a Container,
+    group: String,
+}
+
+impl<'s, 'a> Exchange<'s, 'a> {
+    pub(super) fn new(service: &'a str, slot: &'s Slot<'a>, old: &'a Container) -> Self {
+        let group = format!("recreate:{service}:{}", slot.number);
+        Self {
+            service,
+            slot,
+            old,
+            group,
         }
-        None => None,
-    };
-    let detached = builder
-        .detached
-        .get(old.id.as_str())
-        .cloned()
-        .unwrap_or_default();
-    let op = Op::Remove {
-        target: existing(old),
-        volumes: builder.choices.renew_anonymous_volumes,
-    };
-    let after = [created].into_iter().chain(stopped).chain(detached);
-    let removed = builder.plan.add_grouped(after, op, replaced, &group);
-    builder.removed.insert(&old.id, removed);
-    let cause = format!("takes the place of #{}", number(removed));
-    let op = Op::Rename { target: temporary };
-    let id = builder.plan.add_grouped([removed], op, cause, &group);
-    builder.made.insert(slot.name.clone(), id);
+    }
+
+    pub(super) fn group(&self) -> &str {
+        &self.group
+    }
+
+    /// The successor under the name that it has until the old container is gone.
+    pub(super) fn successor(&self) -> Target {
+        let short: String = self.old.id.chars().take(12).collect();
+        target(self.service, self.slot, format!("{short}_{}", self.slot.name))
+    }
+
+    pub(super) fn create(&self, builder: &mut Builder<'a>, mut after: Vec<Id>, cause: &str) -> Id {
+        let successor = self.successor();
+        after.extend(prerequisites(builder, self.service));
+        after.extend(name_is_free(builder, &successor.reference));
+        let op = Op::Create {
+            target: successor,
+            replaces: Some(self.old.name.clone()),
+            inherit: inherited(builder, self.service, self.old),
+            joins: joined(builder, self.service),
+        };
+        builder.plan.add_in(after, op, cause, Some(&self.group))
+    }
+
+    /// Stops and removes the old container and gives its name to the successor.
+    pub(super) fn retire(&self, builder: &mut Builder<'a>, created: Id, ready: Vec<Id>) -> Id {
+        let old = self.old;
+        let group = Some(self.group.as_str());
+        let replaced = format!("replaced by #{}", number(created));
+        let dependents = stop_dependents(builder, self.service);
+        let before = builder.stopped.get(old.id.as_str()).copied();
+        let stopped = match before {
+            Some(id) => Some(id),
+            None if old.state.is_live() => {
+                let mut after = vec![created];
+                after.extend(dependents);
+                after.extend(&ready);
+                let (plan, desired) = (&mut builder.plan, builder.desired);
+                let id = stopping::stop(plan, desired, old, after, &replaced, group);
+                builder.stopped.insert(&old.id, id);
+                Some(id)
+            }
+            None => None,
+        };
+        let detached = builder.detached.get(old.id.as_str());
+        let detached = detached.cloned().unwrap_or_default();
+        let op = Op::Remove {
+            target: existing(old),
+            volumes: builder.choices.renew_anonymous_volumes,
+        };
+        let mut after = vec![created];
+        after.extend(stopped);
+        after.extend(detached);
+        // Its own stop has waited for that already.
+        if before.is_some() || stopped.is_none() {
+            after.extend(ready);
+        }
+        let removed = builder.plan.add_in(after, op, replaced, group);
+        builder.removed.insert(&old.id, removed);
+        let cause = format!("takes the place of #{}", number(removed));
+        let op = Op::Rename {
+            target: self.successor(),
+        };
+        builder.plan.add_in([removed], op, cause, group)
+    }
 }
 
 /// Running containers that asked to be restarted with this service stop before it does. Those that
@@ -229,44 +287,6 @@ fn remove<'a>(builder: &mut Builder<'a>, old: &'a Container, cause: &str, volume
     builder.removed.insert(&old.id, id);
 }
 
-/// A network whose name changed in the file: its successor has all the containers by now.
-pub(super) fn renamed_networks(builder: &mut Builder<'_>) {
-    let observed = builder.observed;
-    for old in &observed.networks {
-        let Some(key) = &old.key else { continue };
-        let Some(created) = builder.networks.get(key.as_str()).copied() else {
-            continue;
-        };
-        if builder
-            .desired
-            .networks
-            .get(key)
-            .is_some_and(|network| network.name == old.name)
-        {
-            continue;
-        }
-        let op = Op::RemoveNetwork {
-            key: key.clone(),
-            name: old.name.clone(),
-            id: old.id.clone(),
-            best_effort: true,
-        };
-        let mut after = vec![created];
-        after.extend(members(builder, old));
-        builder
-            .plan
-            .add(after, op, format!("renamed, see #{}", number(created)));
-    }
-}
-
-fn members(builder: &Builder<'_>, network: &ObservedNetwork) -> Vec<Id> {
-    let containers = builder.observed.containers.iter();
-    let members = containers.filter(|container| container.networks.contains(&network.name));
-    members
-        .filter_map(|member| builder.removed.get(member.id.as_str()).copied())
-        .collect()
-}
-
 /// Containers of services that the project no longer has, and one-off containers that have ended.
 pub(super) fn orphans(builder: &mut Builder<'_>) {
     let (desired, observed) = (builder.desired, builder.observed);
@@ -297,11 +317,12 @@ pub(super) fn orphans(builder: &mut Builder<'_>) {
 }
 
 pub(crate) fn is_orphan(desired: &crate::Desired, container: &Container) -> bool {
-    match container.one_off {
-        true => !container.state.is_live() && container.state != crate::State::Created,
-        false => {
-            !desired.services.contains_key(&container.service)
-                && !desired.disabled.contains(&container.service)
-        }
+    let known = desired.services.contains_key(&container.service)
+        || desired.disabled.contains(&container.service);
+    match (container.hook, container.one_off) {
+        // What a command before the start left is cleared up before the next one runs.
+        (true, _) => false,
+        (false, true) => !container.state.is_live() && container.state != crate::State::Created,
+        (false, false) => !known,
     }
 }

@@ -3,9 +3,11 @@
 //!
 //! First a verdict for every replica (`verdict`), which looks at snapshots only; then the nodes:
 //! images, networks, volumes (`resources`), containers (`containers`), starts and waits (`starts`).
+//! Replicas that are exchanged a few at a time (`rolling`) are made and started in one go.
 
 mod containers;
 mod resources;
+mod rolling;
 mod starts;
 mod verdict;
 
@@ -13,11 +15,11 @@ pub(crate) use containers::is_orphan;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::desired::{Dependency, Desired, Service};
+use crate::desired::{Dependency, Desired, Service, Update};
 use crate::error::{PlanError, Result};
 use crate::graph::{Id, Plan};
 use crate::observed::{Container, Observed};
-use crate::op::Target;
+use crate::op::{Await, Target};
 use crate::order;
 
 use verdict::Slot;
@@ -66,17 +68,34 @@ pub struct Up {
 /// # Errors
 /// A wish that cannot be met, see [`PlanError`].
 pub fn up(desired: &Desired, observed: &Observed, choices: &Up) -> Result<Plan> {
-    let mut builder = Builder::new(desired, observed, choices)?;
+    up_at(desired, observed, choices, &|_| None)
+}
+
+/// Plans `up`, with causes that name where in the file a change stands.
+///
+/// `place` tells the place of a path such as `services/web/environment/DEBUG`.
+///
+/// # Errors
+/// A wish that cannot be met, see [`PlanError`].
+pub fn up_at(
+    desired: &Desired,
+    observed: &Observed,
+    choices: &Up,
+    place: &dyn Fn(&str) -> Option<String>,
+) -> Result<Plan> {
+    let mut builder = Builder::new(desired, observed, choices, place)?;
     builder.slots = verdict::slots(&builder);
+    rolling::choose(&mut builder);
     resources::images(&mut builder)?;
     resources::networks(&mut builder)?;
     resources::volumes(&mut builder)?;
-    containers::services(&mut builder);
-    containers::renamed_networks(&mut builder);
     containers::orphans(&mut builder);
+    containers::services(&mut builder);
+    resources::reattach(&mut builder);
     if !choices.no_start {
         starts::services(&mut builder)?;
     }
+    resources::renamed_networks(&mut builder);
     Ok(builder.plan)
 }
 
@@ -85,6 +104,7 @@ struct Builder<'a> {
     desired: &'a Desired,
     observed: &'a Observed,
     choices: &'a Up,
+    place: &'a dyn Fn(&str) -> Option<String>,
     /// The services in play, dependencies first.
     order: Vec<&'a str>,
     /// By service, one for every container that exists or shall exist.
@@ -100,16 +120,29 @@ struct Builder<'a> {
     stopped: BTreeMap<&'a str, Id>,
     detached: BTreeMap<&'a str, Vec<Id>>,
     reattached: BTreeMap<&'a str, Vec<Id>>,
+    /// Containers that lost the network with this key to its successor.
+    parted: Vec<(&'a str, &'a Container)>,
     /// By container id, the node that removes it.
     removed: BTreeMap<&'a str, Id>,
     /// By container name, the node after which a new container is complete.
     made: BTreeMap<String, Id>,
     /// By service, the nodes that start its containers.
     started: BTreeMap<&'a str, Vec<Id>>,
+    /// Waits are shared by all dependents with the same condition.
+    waits: BTreeMap<(String, Await), Id>,
+    /// By service, the step that runs once before its first start.
+    hooked: BTreeMap<&'a str, Id>,
+    /// Services whose replicas are exchanged a few at a time.
+    rolling: BTreeMap<&'a str, Update>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(desired: &'a Desired, observed: &'a Observed, choices: &'a Up) -> Result<Self> {
+    fn new(
+        desired: &'a Desired,
+        observed: &'a Observed,
+        choices: &'a Up,
+        place: &'a dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
         if desired.services.is_empty() {
             return Err(PlanError::NothingSelected);
         }
@@ -119,6 +152,7 @@ impl<'a> Builder<'a> {
             desired,
             observed,
             choices,
+            place,
             order,
             slots: BTreeMap::new(),
             plan: Plan::default(),
@@ -129,9 +163,13 @@ impl<'a> Builder<'a> {
             stopped: BTreeMap::new(),
             detached: BTreeMap::new(),
             reattached: BTreeMap::new(),
+            parted: Vec::new(),
             removed: BTreeMap::new(),
             made: BTreeMap::new(),
             started: BTreeMap::new(),
+            waits: BTreeMap::new(),
+            hooked: BTreeMap::new(),
+            rolling: BTreeMap::new(),
         })
     }
 

@@ -1,10 +1,12 @@
 //! Images, networks and volumes: what containers need before they can be made.
 
+use crate::changes;
 use crate::desired::{Network, Volume};
 use crate::error::{PlanError, Result};
 use crate::graph::{Id, number};
 use crate::observed::{Container, ObservedNetwork, ObservedVolume};
 use crate::op::Op;
+use crate::stopping;
 
 use super::verdict::Verdict;
 use super::{Builder, existing};
@@ -22,6 +24,15 @@ pub(super) fn images(builder: &mut Builder<'_>) -> Result<()> {
             continue;
         }
         let reference = image.reference.clone();
+        if image.build {
+            let op = Op::BuildImage {
+                service: service.into(),
+                reference,
+            };
+            let id = builder.plan.add([], op, "not here yet");
+            builder.images.insert(&image.reference, id);
+            continue;
+        }
         if !image.pull {
             return Err(PlanError::ImageMissing {
                 service: service.into(),
@@ -94,6 +105,9 @@ fn existing_network<'a>(
 /// and detached, and attached to its successor unless they are themselves replaced.
 fn replace_network<'a>(builder: &mut Builder<'a>, key: &'a str, found: &'a ObservedNetwork) {
     let cause = format!("configuration of network `{key}` changed");
+    let model = &builder.desired.networks[key].model;
+    let root = format!("networks/{key}");
+    let change = changes::cause(&root, found.model.as_deref(), model, builder.place);
     let observed = builder.observed;
     let members: Vec<&'a Container> = observed
         .containers
@@ -117,16 +131,22 @@ fn replace_network<'a>(builder: &mut Builder<'a>, key: &'a str, found: &'a Obser
         id: found.id.clone(),
         best_effort: false,
     };
-    let removed = builder.plan.add(detached, op, "configuration changed");
+    let removed = builder.plan.add(detached, op, change);
     let op = Op::CreateNetwork { key: key.into() };
     let created = builder
         .plan
         .add([removed], op, format!("replaces #{}", number(removed)));
     builder.networks.insert(key, created);
-    for member in members {
-        if !survives(builder, member) {
+    builder.parted.extend(members.into_iter().map(|member| (key, member)));
+}
+
+/// Who lost a network and stays gets its successor, when it is known who stays.
+pub(super) fn reattach(builder: &mut Builder<'_>) {
+    for (key, member) in std::mem::take(&mut builder.parted) {
+        if !survives(builder, member) || builder.removed.contains_key(member.id.as_str()) {
             continue;
         }
+        let created = builder.networks[key];
         let op = Op::Connect {
             target: existing(member),
             key: key.into(),
@@ -160,13 +180,8 @@ pub(super) fn stop<'a>(
     if let Some(id) = builder.stopped.get(container.id.as_str()) {
         return Some(*id);
     }
-    let id = builder.plan.add(
-        [],
-        Op::Stop {
-            target: existing(container),
-        },
-        cause,
-    );
+    let (plan, desired) = (&mut builder.plan, builder.desired);
+    let id = stopping::stop(plan, desired, container, Vec::new(), cause, None);
     builder.stopped.insert(&container.id, id);
     Some(id)
 }
@@ -212,17 +227,33 @@ fn existing_volume<'a>(
     } else if found.hashes.is_empty() || found.hashes.matches(&volume.hashes) {
         // As it should be, or made by something that records no hash.
     } else if builder.choices.replace_volumes {
-        replace_volume(builder, key, volume);
+        replace_volume(builder, key, volume, &volume_change(builder, key, volume, found));
     } else {
+        let change = volume_change(builder, key, volume, found);
         builder.plan.warn(format!(
-            "volume `{name}` differs from its configuration and is kept with its data; `--yes` replaces \
-             it and loses them"
+            "volume `{name}` differs from its configuration ({change}) and is kept with its data; \
+             `--yes` replaces it and loses them"
         ));
     }
 }
 
+fn volume_change(
+    builder: &Builder<'_>,
+    key: &str,
+    volume: &Volume,
+    found: &ObservedVolume,
+) -> String {
+    let root = format!("volumes/{key}");
+    changes::cause(&root, found.model.as_deref(), &volume.model, builder.place)
+}
+
 /// Its users go first, since a volume in use cannot be removed, and are made afresh.
-fn replace_volume<'a>(builder: &mut Builder<'a>, key: &'a str, volume: &'a Volume) {
+fn replace_volume<'a>(
+    builder: &mut Builder<'a>,
+    key: &'a str,
+    volume: &'a Volume,
+    change: &str,
+) {
     let cause = format!("configuration of volume `{key}` changed");
     let mut removed = Vec::new();
     let observed = builder.observed;
@@ -253,7 +284,7 @@ fn replace_volume<'a>(builder: &mut Builder<'a>, key: &'a str, volume: &'a Volum
         key: key.into(),
         name: volume.name.clone(),
     };
-    let gone = builder.plan.add(removed, op, "configuration changed");
+    let gone = builder.plan.add(removed, op, change);
     let op = Op::CreateVolume { key: key.into() };
     let created = builder
         .plan
@@ -273,4 +304,42 @@ fn anew<'a>(builder: &mut Builder<'a>, user: &Container, cause: &str) {
             slot.verdict = Verdict::Recreate(cause.into());
         }
     }
+}
+
+/// A network whose name changed in the file: its successor has all the containers by now.
+pub(super) fn renamed_networks(builder: &mut Builder<'_>) {
+    let observed = builder.observed;
+    for old in &observed.networks {
+        let Some(key) = &old.key else { continue };
+        let Some(created) = builder.networks.get(key.as_str()).copied() else {
+            continue;
+        };
+        if builder
+            .desired
+            .networks
+            .get(key)
+            .is_some_and(|network| network.name == old.name)
+        {
+            continue;
+        }
+        let op = Op::RemoveNetwork {
+            key: key.clone(),
+            name: old.name.clone(),
+            id: old.id.clone(),
+            best_effort: true,
+        };
+        let mut after = vec![created];
+        after.extend(members(builder, old));
+        builder
+            .plan
+            .add(after, op, format!("renamed, see #{}", number(created)));
+    }
+}
+
+fn members(builder: &Builder<'_>, network: &ObservedNetwork) -> Vec<Id> {
+    let containers = builder.observed.containers.iter();
+    let members = containers.filter(|container| container.networks.contains(&network.name));
+    members
+        .filter_map(|member| builder.removed.get(member.id.as_str()).copied())
+        .collect()
 }

@@ -1,25 +1,21 @@
 //! Starting containers in dependency order, and what they wait for.
 
-use std::collections::BTreeMap;
-
 use crate::desired::Dependency;
 use crate::error::{PlanError, Result};
 use crate::graph::Id;
 use crate::observed::{Container, Health, State};
 use crate::op::{Await, Condition, Op, Target};
 
+use super::rolling;
 use super::verdict::{Slot, Verdict};
 use super::{Builder, existing};
 
-/// Waits are shared by all dependents with the same condition.
-type Waits = BTreeMap<(String, Await), Id>;
-
 pub(super) fn services(builder: &mut Builder<'_>) -> Result<()> {
-    let mut waits = Waits::new();
     for service in builder.order.clone() {
-        start(builder, service, &mut waits)?;
+        rolling::exchange(builder, service)?;
+        start(builder, service)?;
     }
-    dependents_outside(builder, &mut waits)?;
+    dependents_outside(builder)?;
     if builder.choices.wait {
         for service in builder.order.clone() {
             ready(builder, service);
@@ -28,40 +24,186 @@ pub(super) fn services(builder: &mut Builder<'_>) -> Result<()> {
     Ok(())
 }
 
-fn start<'a>(builder: &mut Builder<'a>, service: &'a str, waits: &mut Waits) -> Result<()> {
+fn start<'a>(builder: &mut Builder<'a>, service: &'a str) -> Result<()> {
     let slots = builder.slots[service].clone();
     let starting: Vec<(&Slot<'a>, String)> = slots
         .iter()
+        .filter(|slot| !is_rolled(builder, service, slot))
         .filter_map(|slot| Some((slot, start_cause(builder, service, slot)?)))
         .collect();
     // What is spared here is started by somebody else, who needs the same conditions met.
     if starting.is_empty() && !builder.spares(service) {
         return Ok(());
     }
-    let before = conditions(builder, service, waits)?;
-    for (slot, cause) in starting {
+    let before = conditions(builder, service)?;
+    let mut chains = Vec::new();
+    for (slot, _) in &starting {
         let mut after = before.clone();
         after.extend(builder.made.get(&slot.name));
+        if slot.verdict.renews() {
+            wait_for_ports(builder, service, &mut after);
+        }
+        chains.push(after);
+    }
+    let fresh: Vec<usize> = (0..starting.len())
+        .filter(|index| is_fresh(starting[*index].0))
+        .collect();
+    let targets: Vec<Target> = starting
+        .iter()
+        .map(|(slot, _)| slot_target(builder, service, slot))
+        .collect();
+    pre_start(builder, service, &targets, &fresh, &mut chains);
+    for (((slot, cause), target), after) in starting.into_iter().zip(targets).zip(chains) {
         let kept = slot.old.filter(|_| !slot.verdict.renews());
-        let target = slot_target(builder, service, slot);
         add(builder, service, target, kept, after, &cause);
     }
     Ok(())
 }
 
+/// Whether the replica was made and started one after the other.
+fn is_rolled(builder: &Builder<'_>, service: &str, slot: &Slot<'_>) -> bool {
+    let exchanged = matches!(slot.verdict, Verdict::Recreate(_)) && slot.old.is_some();
+    exchanged && builder.rolling.contains_key(service)
+}
+
+/// Whether the container has never run. One that ran before keeps what was prepared for it.
+fn is_fresh(slot: &Slot<'_>) -> bool {
+    slot.verdict.renews() || slot.old.is_some_and(|old| old.state == State::Created)
+}
+
+/// The steps before the start, in the order of the file for every replica: those that run once do so
+/// only where nothing of the service runs yet.
+fn pre_start(
+    builder: &mut Builder<'_>,
+    service: &str,
+    targets: &[Target],
+    fresh: &[usize],
+    chains: &mut [Vec<Id>],
+) {
+    let Some(&lead) = fresh.first() else { return };
+    let hooks = &builder.service(service).hooks.pre_start;
+    let alone = !hooks.is_empty() && !runs_already(builder, service);
+    let cleared = match hooks.is_empty() {
+        true => Vec::new(),
+        false => clear_hooks(builder, service),
+    };
+    let mut cause = "hook";
+    for (hook, per_replica) in hooks.iter().enumerate() {
+        if *per_replica {
+            for index in fresh {
+                let target = targets[*index].clone();
+                let after = chains[*index].iter().chain(&cleared).copied();
+                let op = Op::PreStart { target, hook };
+                let id = builder.plan.add(after.collect::<Vec<_>>(), op, "hook, for each replica");
+                chains[*index] = vec![id];
+            }
+        } else if alone {
+            let after: Vec<Id> = chains.iter().flatten().chain(&cleared).copied().collect();
+            let target = targets[lead].clone();
+            let id = builder.plan.add(after, Op::PreStart { target, hook }, cause);
+            chains.iter_mut().for_each(|chain| *chain = vec![id]);
+        }
+        cause = "hook, after the one before";
+    }
+}
+
+fn runs_already(builder: &Builder<'_>, service: &str) -> bool {
+    builder.slots[service].iter().any(|slot| {
+        let kept = matches!(slot.verdict, Verdict::Keep | Verdict::Rename);
+        let runs = |old: &Container| {
+            old.state == State::Running && !builder.stopped.contains_key(old.id.as_str())
+        };
+        kept && slot.old.is_some_and(runs)
+    })
+}
+
+/// The steps before the start of one that is exchanged while others serve: those that run once do so
+/// with the first.
+pub(super) fn each_hook<'a>(
+    builder: &mut Builder<'a>,
+    service: &'a str,
+    target: &Target,
+    after: Vec<Id>,
+) -> Vec<Id> {
+    let mut chain = after;
+    let first = !builder.hooked.contains_key(service);
+    chain.extend(builder.hooked.get(service));
+    for (hook, per_replica) in builder.service(service).hooks.pre_start.iter().enumerate() {
+        if *per_replica || first {
+            let target = target.clone();
+            let id = builder.plan.add(chain, Op::PreStart { target, hook }, "hook");
+            chain = vec![id];
+            if !per_replica {
+                builder.hooked.insert(service, id);
+            }
+        }
+    }
+    chain
+}
+
+/// Containers of earlier hooks that failed were kept to be looked at, and make room now.
+fn clear_hooks(builder: &mut Builder<'_>, service: &str) -> Vec<Id> {
+    let left = builder.observed.containers.iter();
+    let left = left.filter(|container| container.hook && container.service == service);
+    let mut cleared = Vec::new();
+    for container in left {
+        let cause = "left by a hook that failed";
+        let stopped = super::resources::stop(builder, container, cause);
+        let target = existing(container);
+        let op = Op::Remove {
+            target,
+            volumes: false,
+        };
+        cleared.push(builder.plan.add(stopped, op, cause));
+    }
+    cleared
+}
+
+/// Runs the commands after the start, where there are some; returns what counts as started.
+pub(super) fn post_start(
+    builder: &mut Builder<'_>,
+    service: &str,
+    target: &Target,
+    started: Id,
+    group: Option<&str>,
+) -> Id {
+    let known = builder.desired.services.get(service);
+    match known.is_some_and(|service| service.hooks.post_start) {
+        false => started,
+        true => {
+            let target = target.clone();
+            let op = Op::PostStart { target };
+            builder.plan.add_in([started], op, "hook", group)
+        }
+    }
+}
+
+/// A port of the host is free only when whoever holds it in this project has stopped.
+pub(super) fn wait_for_ports(builder: &Builder<'_>, service: &str, after: &mut Vec<Id>) {
+    let wanted = &builder.service(service).ports;
+    let holders = builder.observed.containers.iter();
+    let holders = holders.filter(|holder| holder.ports.iter().any(|port| wanted.contains(port)));
+    let stops = holders.filter_map(|holder| builder.stopped.get(holder.id.as_str()));
+    for stop in stops {
+        if !after.contains(stop) {
+            after.push(*stop);
+        }
+    }
+}
+
 /// Services that are not in play, but had to stop for one that is.
-fn dependents_outside<'a>(builder: &mut Builder<'a>, waits: &mut Waits) -> Result<()> {
+fn dependents_outside<'a>(builder: &mut Builder<'a>) -> Result<()> {
     let observed = builder.observed;
     let outside: Vec<&'a Container> = observed
         .containers
         .iter()
         .filter(|container| builder.stopped.contains_key(container.id.as_str()))
         .filter(|container| !builder.removed.contains_key(container.id.as_str()))
-        .filter(|container| !builder.plays(&container.service))
+        .filter(|container| container.is_replica() && !builder.plays(&container.service))
         .collect();
     for container in outside {
         let mut after = match builder.desired.services.contains_key(&container.service) {
-            true => conditions(builder, &container.service, waits)?,
+            true => conditions(builder, &container.service)?,
             false => Vec::new(),
         };
         after.extend(builder.stopped.get(container.id.as_str()));
@@ -88,27 +230,25 @@ fn add<'a>(
 ) {
     if let Some(old) = old {
         after.extend(builder.stopped.get(old.id.as_str()));
-        after.extend(
-            builder
-                .reattached
-                .get(old.id.as_str())
-                .into_iter()
-                .flatten(),
-        );
+        let reattached = builder.reattached.get(old.id.as_str());
+        after.extend(reattached.into_iter().flatten());
     }
     let frozen = old.is_some_and(|old| {
         old.state == State::Paused && !builder.stopped.contains_key(old.id.as_str())
     });
-    let op = if frozen {
-        Op::Unpause { target }
+    let id = if frozen {
+        builder.plan.add(after, Op::Unpause { target }, cause)
     } else {
-        Op::Start { target }
+        let op = Op::Start {
+            target: target.clone(),
+        };
+        let id = builder.plan.add(after, op, cause);
+        post_start(builder, service, &target, id, None)
     };
-    let id = builder.plan.add(after, op, cause);
     builder.started.entry(service).or_default().push(id);
 }
 
-fn slot_target(builder: &Builder<'_>, service: &str, slot: &Slot<'_>) -> Target {
+pub(super) fn slot_target(builder: &Builder<'_>, service: &str, slot: &Slot<'_>) -> Target {
     let reference = match (&slot.verdict, slot.old) {
         (Verdict::Keep | Verdict::Rename, Some(old)) => old.id.clone(),
         _ => builder.desired.container_name(service, slot.number),
@@ -144,7 +284,7 @@ fn start_cause(builder: &Builder<'_>, service: &str, slot: &Slot<'_>) -> Option<
 }
 
 /// What a start of this service waits for: the starts or the conditions of what it depends on.
-fn conditions(builder: &mut Builder<'_>, service: &str, waits: &mut Waits) -> Result<Vec<Id>> {
+pub(super) fn conditions(builder: &mut Builder<'_>, service: &str) -> Result<Vec<Id>> {
     let needs: Vec<&Dependency> = builder.needs(service).collect();
     let mut after = Vec::new();
     for need in needs {
@@ -154,13 +294,8 @@ fn conditions(builder: &mut Builder<'_>, service: &str, waits: &mut Waits) -> Re
         }
         let until = match need.condition {
             Condition::Started => {
-                after.extend(
-                    builder
-                        .started
-                        .get(need.service.as_str())
-                        .into_iter()
-                        .flatten(),
-                );
+                let started = builder.started.get(need.service.as_str());
+                after.extend(started.into_iter().flatten());
                 continue;
             }
             Condition::Healthy => Await::Healthy,
@@ -171,7 +306,7 @@ fn conditions(builder: &mut Builder<'_>, service: &str, waits: &mut Waits) -> Re
             return Err(PlanError::NoHealthcheck { service, dependent });
         }
         let cause = format!("`{service}` depends on it");
-        after.extend(wait(builder, need, until, &cause, waits));
+        after.extend(wait(builder, need, until, &cause));
     }
     Ok(after)
 }
@@ -181,20 +316,21 @@ fn wait(
     need: &Dependency,
     until: Await,
     cause: &str,
-    waits: &mut Waits,
 ) -> Option<Id> {
-    let key = (need.service.clone(), until);
-    if let Some(id) = waits.get(&key) {
+    // Whoever may do without the dependency and whoever may not need different waits.
+    let name = match need.required {
+        true => need.service.clone(),
+        false => format!("{}?", need.service),
+    };
+    let key = (name, until);
+    if let Some(id) = builder.waits.get(&key) {
         return Some(*id);
     }
     let op = wait_op(builder, &need.service, until, !need.required)?;
-    let after = builder
-        .started
-        .get(need.service.as_str())
-        .cloned()
-        .unwrap_or_default();
+    let after = builder.started.get(need.service.as_str());
+    let after = after.cloned().unwrap_or_default();
     let id = builder.plan.add(after, op, cause);
-    waits.insert(key, id);
+    builder.waits.insert(key, id);
     Some(id)
 }
 

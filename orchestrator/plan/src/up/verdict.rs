@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::changes;
 use crate::desired::Service;
 use crate::observed::{Container, State};
 
@@ -156,21 +157,39 @@ fn divergence(
         Recreate::Diverged => {
             let service = builder.service(name);
             lost_parent(builder, container, judged)
-                .or_else(|| configuration(service, container))
+                .or_else(|| configuration(builder, service, container))
                 .or_else(|| attachments(builder, service, container))
         }
     }
 }
 
-fn configuration(service: &Service, container: &Container) -> Option<String> {
+fn configuration(
+    builder: &Builder<'_>,
+    service: &Service,
+    container: &Container,
+) -> Option<String> {
     if container.state == State::Dead {
         return Some("its removal had failed".into());
     }
     if !container.hashes.matches(&service.hashes) {
-        return Some("configuration changed".into());
+        let root = format!("services/{}", container.service);
+        let recorded = container.model.as_deref();
+        let cause = changes::cause(&root, recorded, &service.model, builder.place);
+        return Some(cause);
     }
     let local = service.image.local.as_ref()?;
-    (*local != container.image).then(|| "image changed".into())
+    (*local != container.image).then(|| {
+        let (old, new) = (short(&container.image), short(local));
+        format!("image `{}` changed {old} → {new}", service.image.reference)
+    })
+}
+
+/// As much of a digest as tells two apart.
+fn short(digest: &str) -> String {
+    match digest.char_indices().nth("sha256:".len() + 12) {
+        Some((end, _)) => format!("{}…", &digest[..end]),
+        None => digest.into(),
+    }
 }
 
 /// A container in the namespaces of another cannot outlive it.
@@ -179,8 +198,18 @@ fn lost_parent(
     container: &Container,
     judged: &Judged<'_>,
 ) -> Option<String> {
-    if builder.service(&container.service).joins.is_empty() {
+    let parents = &builder.service(&container.service).joins;
+    if parents.is_empty() {
         return None;
+    }
+    // Lists tell whose network is shared; of other namespaces and of volumes only the file knows.
+    let renewed = parents.iter().find(|parent| {
+        let slots = judged.get(parent.as_str()).into_iter().flatten();
+        let mut staying = slots.filter(|slot| !matches!(slot.verdict, Verdict::Remove(_)));
+        staying.next().is_some_and(|first| first.verdict.renews())
+    });
+    if let Some(parent) = renewed {
+        return Some(format!("shares with `{parent}`, which is replaced"));
     }
     for id in &container.joins {
         let slots = judged.values().flatten();

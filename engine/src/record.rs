@@ -95,6 +95,9 @@ pub struct Endpoint {
     pub ipv6: Option<Ipv6Addr>,
     /// Hardware address, once leased.
     pub mac: Option<[u8; 6]>,
+    /// The interface's name inside, once leased.
+    #[serde(default)]
+    pub ifname: String,
 }
 
 /// What kind of thing is mounted.
@@ -227,8 +230,14 @@ pub(crate) struct NetworkRecord {
     pub ip_range: String,
     /// The bridge's address.
     pub gateway: Option<Ipv4Addr>,
+    /// Addresses of other machines in either subnet (`aux_addresses`), by the name they were given.
+    pub auxiliary: BTreeMap<String, IpAddr>,
+    /// Members have no IPv4 address.
+    pub without_ipv4: bool,
     /// IPv6 subnet, CIDR; empty without IPv6.
     pub subnet6: String,
+    /// As `ip_range`, of the IPv6 subnet.
+    pub ip_range6: String,
     /// The bridge's IPv6 address.
     pub gateway6: Option<Ipv6Addr>,
     /// The IPAM configuration came from the request.

@@ -156,7 +156,8 @@ fn a_port_of_another_container_is_refused() {
     first.up();
     let ran = second.bowline(&["up", "-d"]);
     assert_ne!(ran.code, 0);
-    ran.says(&port.to_string()).says("is held by");
+    ran.says(&port.to_string())
+        .says("is held by container first-web-1");
     assert_ne!(second.state("web"), "running");
     second.down();
     first.down();

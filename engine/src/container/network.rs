@@ -1,14 +1,15 @@
 //! A container's network, from leases to published ports, and back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bowline_api::EndpointSettings;
 use bowline_network::{
-    DnsSockets, Endpoint as Interface, Host, Mac, Netns, PortRequest, Proto, Publication, Reserved,
-    Target,
+    Conflict, DnsSockets, Endpoint as Interface, Host, Mac, Netns, PortError, PortRequest, Proto,
+    Publication, Reserved, Target,
 };
 use bowline_runtime::{Forward, ForwardProtocol};
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -91,7 +92,9 @@ impl Actor {
     }
 
     fn lease_all(&mut self) -> Result<()> {
-        for (name, endpoint) in &mut self.record.endpoints {
+        let endpoints = &mut self.record.endpoints;
+        let mut used: BTreeSet<String> = endpoints.values().map(|e| e.ifname.clone()).collect();
+        for (name, endpoint) in endpoints {
             let network = self.engine.networks().find(name)?;
             networks::forget_foreign_address(&network, endpoint);
             // A network that was removed and made again has another id; the wish is for the name.
@@ -100,6 +103,10 @@ impl Actor {
                     networks::endpoint(&network, endpoint.id.clone(), endpoint.settings.clone())?;
             }
             self.engine.networks().lease(&network, endpoint)?;
+            if endpoint.ifname.is_empty() {
+                endpoint.ifname = networks::interface_name(&network, &endpoint.settings, &used)?;
+                used.insert(endpoint.ifname.clone());
+            }
         }
         // Recorded before the kernel hears of it, so that no other engine start can give the address away.
         self.save()
@@ -131,7 +138,11 @@ impl Actor {
         let failed = |error: &dyn std::error::Error| {
             Error::failed(&format!("set up the network of {name}"), error)
         };
-        let (dns, reserved) = built.await.map_err(|e| failed(&e))??;
+        let built = built.await.map_err(|e| failed(&e))?;
+        let (dns, reserved) = built.map_err(|error| match error {
+            Unbuilt::Ports(error) => conflict(&error, &self.engine.records()),
+            Unbuilt::Other(error) => error,
+        })?;
         let mut attached = Attached {
             own: true,
             ..Attached::default()
@@ -350,13 +361,18 @@ impl Actor {
             self.engine.raise_bridge(&network).await?;
             let network = self.engine.networks().find(&network.id)?;
             self.engine.networks().lease(&network, &mut endpoint)?;
+            let others = self.record.endpoints.values();
+            let used = others.map(|other| other.ifname.clone()).collect();
+            endpoint.ifname = networks::interface_name(&network, &endpoint.settings, &used)?;
         }
+        let ifname = endpoint.ifname.clone();
         self.record.endpoints.insert(network.name.clone(), endpoint);
         self.save()?;
         if self.attached.is_some() {
             let networks = self.engine.networks().all();
             let all = interfaces(&self.record, &networks)?;
-            let Some(interface) = all.into_iter().next_back() else {
+            let mut all = all.into_iter();
+            let Some(interface) = all.find(|one| one.ifname == ifname) else {
                 return Ok(());
             };
             let id = self.record.id.clone();
@@ -378,14 +394,14 @@ impl Actor {
 
     /// Leaves a network, at once where the container runs.
     pub(super) async fn disconnect(&mut self, network: &str) -> Result<()> {
-        let Some(at) = self.record.endpoints.get_index_of(network) else {
+        let Some((at, _, endpoint)) = self.record.endpoints.get_full(network) else {
             return Err(Error::forbidden(format!(
                 "container {} is not connected to the network {network}",
                 self.record.id
             )));
         };
         if self.attached.is_some() {
-            let (id, ifname) = (self.record.id.clone(), format!("eth{at}"));
+            let (id, ifname) = (self.record.id.clone(), ifname(at, endpoint));
             let left = self.engine.net().call(move |host| {
                 host.open_netns(&id)
                     .and_then(|netns| host.disconnect(&netns, &ifname))
@@ -419,18 +435,13 @@ fn build(
     named: bool,
     requests: &[PortRequest],
     target: Target,
-) -> Result<(Option<DnsSockets>, Vec<Reserved>)> {
+) -> std::result::Result<(Option<DnsSockets>, Vec<Reserved>), Unbuilt> {
     let failed = |what: &'static str| {
-        move |error: bowline_network::NetworkError| Error::failed(what, &error)
+        move |error: bowline_network::NetworkError| Unbuilt::Other(Error::failed(what, &error))
     };
     // Ports first: they are the likeliest to be refused, and cost nothing to give back.
     let reserved = host.reserve_ports(requests, target);
-    let reserved = reserved.map_err(|error| {
-        Error::internal(format!(
-            "driver failed programming external connectivity: {}: address already in use",
-            crate::error::chain(&error)
-        ))
-    })?;
+    let reserved = reserved.map_err(Unbuilt::Ports)?;
     let netns: Netns = host
         .create_netns(id)
         .map_err(failed("make a network namespace"))?;
@@ -447,6 +458,49 @@ fn build(
     host.publish(&publications)
         .map_err(failed("publish ports"))?;
     Ok((dns, reserved))
+}
+
+/// Why [`build`] did not.
+enum Unbuilt {
+    Ports(PortError),
+    Other(Error),
+}
+
+/// In Docker's words where clients look for them; a port of ours is held by a shim, so its container is named instead.
+fn conflict(error: &PortError, containers: &[Arc<ContainerRecord>]) -> Error {
+    let PortError::Conflicts(conflicts) = error else {
+        return Error::failed("reserve ports", error);
+    };
+    let one = |conflict: &Conflict| {
+        let holder = containers.iter().find(|record| holds(record, conflict));
+        match holder {
+            Some(record) => format!(
+                "Bind for {} failed: port is already allocated: host port {}/{} is held by container {}",
+                conflict.address, conflict.address, conflict.proto, record.name
+            ),
+            None if conflict.source.kind() == std::io::ErrorKind::AddrInUse => {
+                format!("{conflict}: address already in use")
+            }
+            None => conflict.to_string(),
+        }
+    };
+    let list: Vec<String> = conflicts.iter().map(one).collect();
+    Error::internal(format!(
+        "driver failed programming external connectivity: {}",
+        list.join("; ")
+    ))
+}
+
+fn holds(record: &ContainerRecord, conflict: &Conflict) -> bool {
+    let wanted = conflict.address.ip();
+    record.ports.iter().any(|bound| {
+        bound.host_port == conflict.address.port()
+            && bound.protocol == conflict.proto.to_string()
+            && bound.host_ip.is_ipv4() == wanted.is_ipv4()
+            && (bound.host_ip == wanted
+                || bound.host_ip.is_unspecified()
+                || wanted.is_unspecified())
+    })
 }
 
 /// Whether we resolve names for it: not on the default bridge, as Docker has it.
@@ -479,7 +533,25 @@ fn interfaces(
     Ok(interfaces)
 }
 
-/// The interface `eth<at>` of `endpoint` in `network`, as the kernel is asked for it.
+/// A record of before interfaces had names in it means the one by number.
+fn ifname(at: usize, endpoint: &Endpoint) -> String {
+    match endpoint.ifname.as_str() {
+        "" => format!("eth{at}"),
+        name => name.to_owned(),
+    }
+}
+
+/// The lowest metric has the default route: the highest priority, then the first of them. The distance leaves room for
+/// networks that are joined later with a higher priority.
+fn metric(at: usize, priority: i64) -> u32 {
+    const MIDDLE: i64 = 1 << 20;
+    const STEP: i64 = 64;
+    let rank = MIDDLE - priority.clamp(-8000, 8000) * STEP;
+    let at = i64::try_from(at).unwrap_or(STEP).min(STEP - 1);
+    u32::try_from(rank + at).unwrap_or(u32::MAX)
+}
+
+/// The interface number `at` of `endpoint` in `network`, as the kernel is asked for it.
 pub(crate) fn interface(
     at: usize,
     endpoint: &Endpoint,
@@ -500,18 +572,17 @@ pub(crate) fn interface(
     });
     let out = !network.internal;
     Ok(Interface {
-        ifname: format!("eth{at}"),
+        ifname: ifname(at, endpoint),
         bridge: network.bridge.clone(),
         mac: Mac(endpoint.mac.unwrap_or_default()),
         v4: v4.transpose()?,
         v6: v6.transpose()?,
         gateway4: network.gateway.filter(|_| out),
         gateway6: network.gateway6.filter(|_| out),
-        // The first has the lowest metric, and so the default route.
-        metric: u32::try_from(at).unwrap_or(u32::MAX),
+        metric: metric(at, endpoint.settings.gw_priority),
         mtu: None,
-        link_local: Vec::new(),
-        sysctls: BTreeMap::new(),
+        link_local: networks::link_local(&endpoint.settings)?,
+        sysctls: networks::endpoint_sysctls(&endpoint.settings)?,
         announce: true,
     })
 }

@@ -73,11 +73,18 @@ pub(crate) fn network(
     record: &NetworkRecord,
     members: &[std::sync::Arc<ContainerRecord>],
 ) -> Network {
-    let pool = |subnet: &String, gateway: Option<String>, range: &str| IpamPool {
-        subnet: subnet.clone(),
-        gateway: gateway.unwrap_or_default(),
-        ip_range: range.into(),
-        ..IpamPool::default()
+    let pool = |subnet: &String, gateway: Option<String>, range: &str| {
+        let inside = subnet.parse::<ipnet::IpNet>().ok();
+        let auxiliary = record.auxiliary.iter();
+        let auxiliary = auxiliary.filter(|(_, one)| inside.is_some_and(|net| net.contains(*one)));
+        IpamPool {
+            subnet: subnet.clone(),
+            gateway: gateway.unwrap_or_default(),
+            ip_range: range.into(),
+            auxiliary_addresses: auxiliary
+                .map(|(name, one)| (name.clone(), one.to_string()))
+                .collect(),
+        }
     };
     let mut config = Vec::new();
     if !record.subnet.is_empty() {
@@ -86,7 +93,7 @@ pub(crate) fn network(
     }
     if !record.subnet6.is_empty() {
         let gateway = record.gateway6.map(|address| address.to_string());
-        config.push(pool(&record.subnet6, gateway, ""));
+        config.push(pool(&record.subnet6, gateway, &record.ip_range6));
     }
     let members = members.iter().filter(|member| member.phase.is_alive());
     let members = members.filter_map(|member| {
@@ -111,7 +118,7 @@ pub(crate) fn network(
         created: record.created.clone(),
         scope: "local".into(),
         driver: record.driver.clone(),
-        enable_ipv4: true,
+        enable_ipv4: !record.without_ipv4,
         enable_ipv6: !record.subnet6.is_empty(),
         ipam: Ipam {
             driver: "default".into(),

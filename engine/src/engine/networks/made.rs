@@ -42,6 +42,7 @@ impl Engine {
             options: request.options,
             ..NetworkRecord::default()
         };
+        record.without_ipv4 = request.enable_ipv4 == Some(false);
         let ipam = request.ipam.unwrap_or_default();
         if !["", "default"].contains(&ipam.driver.as_str()) {
             return Err(Error::unsupported(format!(
@@ -65,15 +66,14 @@ impl Engine {
     fn take_pool(&self, record: &mut NetworkRecord, pool: &bowline_api::IpamPool) -> Result<()> {
         let invalid =
             |text: &str| Error::invalid(format!("invalid subnet, gateway or range: {text}"));
-        if !pool.auxiliary_addresses.is_empty() {
-            return Err(Error::unsupported(
-                "auxiliary addresses are not supported yet",
-            ));
-        }
         if pool.subnet.is_empty() {
-            return Err(Error::unsupported(
-                "an IPAM configuration without a subnet is not supported yet",
-            ));
+            let bare = pool.gateway.is_empty()
+                && pool.ip_range.is_empty()
+                && pool.auxiliary_addresses.is_empty();
+            // Addresses in a subnet that nobody knows yet cannot be right.
+            return bare.then_some(()).ok_or_else(|| {
+                Error::invalid("a gateway, IP range or auxiliary address needs a subnet")
+            });
         }
         let subnet: IpNet = pool.subnet.parse().map_err(|_| invalid(&pool.subnet))?;
         let subnet = subnet.trunc();
@@ -88,8 +88,19 @@ impl Engine {
             .then(|| pool.ip_range.parse::<IpNet>())
             .transpose();
         let range = range.map_err(|_| invalid(&pool.ip_range))?;
-        let space = Space::new(subnet, range, gateway, Vec::new());
+        for (name, text) in &pool.auxiliary_addresses {
+            let address = text.parse().map_err(|_| invalid(text))?;
+            record.auxiliary.insert(name.clone(), address);
+        }
+        let reserved = pool.auxiliary_addresses.keys();
+        let reserved = reserved.filter_map(|name| record.auxiliary.get(name).copied());
+        let space = Space::new(subnet, range, gateway, reserved.collect());
         let space = space.map_err(|error| Error::invalid(error.to_string()))?;
+        if subnet.addr().is_ipv4() && record.without_ipv4 {
+            return Err(Error::invalid(format!(
+                "IPv4 is disabled for this network, which {subnet} contradicts"
+            )));
+        }
         record.ipam_asked = true;
         match (subnet, space.gateway) {
             (IpNet::V4(subnet), Some(IpAddr::V4(gateway))) if record.subnet.is_empty() => {
@@ -100,11 +111,12 @@ impl Engine {
             (IpNet::V6(subnet), Some(IpAddr::V6(gateway))) if record.subnet6.is_empty() => {
                 record.subnet6 = subnet.to_string();
                 record.gateway6 = Some(gateway);
+                record.ip_range6 = range.map(|range| range.to_string()).unwrap_or_default();
             }
             _ => {
-                return Err(Error::unsupported(
-                    "several subnets of one family are not supported yet",
-                ));
+                return Err(Error::invalid(format!(
+                    "a bridge network has one subnet of each family; {subnet} is one too many"
+                )));
             }
         }
         Ok(())
@@ -127,7 +139,7 @@ impl Engine {
         let subnets = self.subnets();
         let key = record.name.clone();
         let unfit = |error: &dyn std::error::Error| Error::failed("choose a subnet", error);
-        if record.subnet.is_empty() {
+        if record.subnet.is_empty() && !record.without_ipv4 {
             let taken: Vec<Ipv4Net> = subnets
                 .iter()
                 .filter_map(|net| match net {

@@ -17,7 +17,9 @@ use crate::error::{Error, Result};
 use crate::record::{ContainerRecord, Endpoint, NetworkRecord};
 use crate::view;
 
-pub(crate) use wishes::{bridge, endpoint, host_binding};
+pub(crate) use wishes::{
+    bridge, endpoint, endpoint_sysctls, host_binding, interface_name, link_local,
+};
 
 /// Networks that exist without being made.
 pub(crate) const PREDEFINED: [(&str, &str); 3] =
@@ -121,6 +123,7 @@ impl Networks {
                 &network.subnet,
                 &network.ip_range,
                 network.gateway.map(IpAddr::V4),
+                &network.auxiliary,
             )?
         {
             let wanted = asked.ipv4_address.parse().ok().map(IpAddr::V4);
@@ -136,7 +139,12 @@ impl Networks {
             }
         }
         if endpoint.ipv6.is_none()
-            && let Some(space) = space(&network.subnet6, "", network.gateway6.map(IpAddr::V6))?
+            && let Some(space) = space(
+                &network.subnet6,
+                &network.ip_range6,
+                network.gateway6.map(IpAddr::V6),
+                &network.auxiliary,
+            )?
         {
             let wanted = asked.ipv6_address.parse().ok().map(IpAddr::V6);
             let address = space
@@ -219,7 +227,13 @@ pub(crate) fn forget_foreign_address(network: &NetworkRecord, endpoint: &mut End
         endpoint.ipv6 = None;
     }
 }
-fn space(subnet: &str, range: &str, gateway: Option<IpAddr>) -> Result<Option<Space>> {
+
+fn space(
+    subnet: &str,
+    range: &str,
+    gateway: Option<IpAddr>,
+    auxiliary: &BTreeMap<String, IpAddr>,
+) -> Result<Option<Space>> {
     if subnet.is_empty() {
         return Ok(None);
     }
@@ -231,7 +245,8 @@ fn space(subnet: &str, range: &str, gateway: Option<IpAddr>) -> Result<Option<Sp
         .then(|| range.parse::<IpNet>())
         .transpose();
     let range = range.map_err(|error| invalid(&error))?;
-    Space::new(subnet, range, gateway, Vec::new())
+    let reserved = auxiliary.values().filter(|one| subnet.contains(*one));
+    Space::new(subnet, range, gateway, reserved.copied().collect())
         .map(Some)
         .map_err(|error| invalid(&error))
 }

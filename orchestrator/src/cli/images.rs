@@ -10,7 +10,7 @@ use serde_json::json;
 use super::containers::{self, Labelled as _, short};
 use super::context::Context;
 use super::format::{Format, Json, Listing};
-use crate::ui::{Outcome, age, bytes};
+use crate::ui::{Outcome, age, significant_bytes};
 
 /// See the module.
 #[derive(Args, Clone, Debug)]
@@ -91,7 +91,7 @@ fn add(listing: &mut Listing, container: &ContainerSummary, image: &ImageInspect
         tag,
         platform,
         id,
-        bytes(size),
+        significant_bytes(size, 1000, 3),
         created,
     ];
     listing.row(object, cells);

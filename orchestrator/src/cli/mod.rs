@@ -89,13 +89,25 @@ struct Globals {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     parallel: Option<i64>,
     /// How progress is shown
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        env = "COMPOSE_PROGRESS",
+        hide_env = true
+    )]
     progress: ProgressChoice,
     /// When to use colours
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        env = "COMPOSE_ANSI",
+        hide_env = true
+    )]
     ansi: Ansi,
     /// Print the plan of a command instead of doing it
-    #[arg(long)]
+    #[arg(long, global = true)]
     dry_run: bool,
 }
 

@@ -1,6 +1,7 @@
 //! Everything that people read: progress, tables, errors, colours. The only place besides `cli` and
 //! `logs` that writes to the standard streams.
 
+mod board;
 mod failure;
 mod human;
 mod progress;
@@ -89,9 +90,9 @@ impl Ui {
         writeln!(io::stdout().lock(), "{}", text.as_ref()).is_ok()
     }
 
-    /// A line on standard error.
+    /// A line on standard error, above a picture of progress if there is one.
     pub(crate) fn note(self, text: impl AsRef<str>) {
-        let _closed = writeln!(io::stderr().lock(), "{}", text.as_ref());
+        progress::note(text.as_ref());
     }
 
     /// `warning: …` on standard error.

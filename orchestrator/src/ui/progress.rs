@@ -1,14 +1,14 @@
-//! Progress of a plan: a line for each thing, redrawn on a terminal, told once elsewhere.
+//! Progress of a plan: a picture that changes in place on a terminal, told once elsewhere.
 //!
 //! What is shown follows from a list of changes alone ([`Board`]); the [`Meter`] adds the stream and
 //! the clock. It writes to standard error, so that output can be piped while progress is watched.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
-use super::{Style, seconds};
+use super::board::{Board, Frame, drawn_width};
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,87 +43,6 @@ pub(crate) enum Phase {
     Failed,
 }
 
-#[derive(Clone, Debug)]
-struct Line {
-    subject: Subject,
-    phase: Phase,
-    word: String,
-    since: Duration,
-    took: Option<Duration>,
-}
-
-/// The lines and where they stand.
-#[derive(Clone, Debug, Default)]
-struct Board {
-    lines: Vec<Line>,
-}
-
-impl Board {
-    /// Enters a change. A subject keeps its line and its clock from its first change on.
-    fn change(&mut self, subject: &Subject, phase: Phase, word: &str, now: Duration) {
-        let known = self.lines.iter().position(|line| line.subject == *subject);
-        let index = known.unwrap_or_else(|| {
-            let (subject, word) = (subject.clone(), String::new());
-            self.lines.push(Line {
-                subject,
-                phase,
-                word,
-                since: now,
-                took: None,
-            });
-            self.lines.len() - 1
-        });
-        let line = &mut self.lines[index];
-        line.phase = phase;
-        word.clone_into(&mut line.word);
-        line.took = (phase != Phase::Busy).then(|| now.saturating_sub(line.since));
-    }
-
-    fn done(&self) -> usize {
-        self.lines
-            .iter()
-            .filter(|line| line.phase != Phase::Busy)
-            .count()
-    }
-
-    /// The board for a terminal of this size; where it does not fit, what is done is left out first.
-    fn draw(&self, now: Duration, rows: usize, columns: usize, color: bool) -> Vec<String> {
-        let total = self.lines.len();
-        let head = format!("[+] Running {}/{total}", self.done());
-        let width = |line: &Line| line.subject.kind.len() + line.subject.name.chars().count() + 1;
-        let widest = self.lines.iter().map(width).max().unwrap_or(0);
-        let mut surplus = (total + 2).saturating_sub(rows);
-        let mut out = vec![head];
-        for line in &self.lines {
-            if surplus > 0 && line.phase == Phase::Done {
-                surplus -= 1;
-                continue;
-            }
-            out.push(draw_line(line, now, widest, columns, color));
-        }
-        out.truncate(rows.saturating_sub(1).max(1));
-        out
-    }
-}
-
-fn draw_line(line: &Line, now: Duration, widest: usize, columns: usize, color: bool) -> String {
-    let elapsed = seconds(line.took.unwrap_or_else(|| now.saturating_sub(line.since)));
-    let (mark, style) = match line.phase {
-        Phase::Busy => ("⠿", Style::Busy),
-        Phase::Done => ("✔", Style::Good),
-        Phase::Failed => ("✘", Style::Error),
-    };
-    let label = format!("{} {}", line.subject.kind, line.subject.name);
-    let room = columns.saturating_sub(widest + elapsed.len() + 8).max(8);
-    let word: String = line.word.chars().take(room).collect();
-    let padded = format!("{word:<room$}", room = room.min(24));
-    format!(
-        " {} {label:<widest$}  {}  {elapsed}",
-        style.paint(mark, color),
-        style.paint(&padded, color)
-    )
-}
-
 /// Shows progress; clones show on the same board.
 #[derive(Clone, Debug)]
 pub(crate) struct Meter {
@@ -136,22 +55,44 @@ struct Shared {
     mode: Mode,
     color: bool,
     started: Instant,
-    drawn: usize,
+    /// The columns of each line on the screen.
+    drawn: Vec<usize>,
+}
+
+/// The picture on the screen, if there is one: other words for people go above it, not through it.
+static ON_SCREEN: Mutex<Weak<Mutex<Shared>>> = Mutex::new(Weak::new());
+
+/// Prints a line on standard error, above the picture if there is one.
+pub(super) fn note(line: &str) {
+    let shown = ON_SCREEN
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .upgrade();
+    if let Some(shown) = shown {
+        let mut shared = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if !shared.drawn.is_empty() {
+            shared.redraw(Some(line));
+            return;
+        }
+    }
+    let _closed = writeln!(io::stderr().lock(), "{line}");
 }
 
 impl Meter {
     /// An empty board.
     pub(crate) fn new(mode: Mode, color: bool) -> Self {
-        let (board, started) = (Board::default(), Instant::now());
-        Self {
-            shared: Arc::new(Mutex::new(Shared {
-                board,
-                mode,
-                color,
-                started,
-                drawn: 0,
-            })),
+        let shared = Arc::new(Mutex::new(Shared {
+            board: Board::default(),
+            mode,
+            color,
+            started: Instant::now(),
+            drawn: Vec::new(),
+        }));
+        if mode == Mode::Redraw {
+            let mut shown = ON_SCREEN.lock().unwrap_or_else(PoisonError::into_inner);
+            *shown = Arc::downgrade(&shared);
         }
+        Self { shared }
     }
 
     /// Shows a change.
@@ -176,7 +117,7 @@ impl Meter {
                 });
                 let _closed = writeln!(io::stderr(), "{line}");
             }
-            Mode::Redraw => shared.redraw(),
+            Mode::Redraw => shared.redraw(None),
         }
     }
 
@@ -194,75 +135,54 @@ impl Meter {
     /// Advances the clocks on a terminal; call it a few times a second.
     pub(crate) fn tick(&self) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if shared.mode == Mode::Redraw && shared.drawn > 0 {
-            shared.redraw();
+        if shared.mode == Mode::Redraw && !shared.drawn.is_empty() {
+            shared.redraw(None);
         }
     }
 }
 
 impl Shared {
-    /// One write for the whole board, so that it does not flicker.
-    fn redraw(&mut self) {
+    /// One write for the whole picture, so that it does not flicker; `above` goes before it and stays.
+    fn redraw(&mut self, above: Option<&str>) {
         let (rows, columns) = crate::terminal::size().unwrap_or((24, 80));
-        let lines = self.board.draw(
-            self.started.elapsed(),
-            usize::from(rows),
-            usize::from(columns),
-            self.color,
-        );
+        let frame = Frame {
+            rows: rows.into(),
+            columns: columns.into(),
+            color: self.color,
+        };
+        let lines = self.board.draw(self.started.elapsed(), frame);
         let mut out = String::new();
-        if self.drawn > 0 {
+        let up = height(&self.drawn, frame.columns);
+        if up > 0 {
             // Writing to a string cannot fail.
-            let _ = write!(out, "\u{1b}[{}A", self.drawn);
+            let _ = write!(out, "\u{1b}[{up}A");
         }
-        for line in &lines {
-            let _ = writeln!(out, "\r\u{1b}[2K{line}");
+        let above = above.into_iter().flat_map(str::lines);
+        for line in above.chain(lines.iter().map(String::as_str)) {
+            let _ = write!(out, "\r{line}\u{1b}[K\r\n");
         }
-        // A board that shrank leaves old lines below itself.
+        // A picture that shrank leaves old lines below itself.
         out.push_str("\u{1b}[0J");
-        self.drawn = lines.len();
+        self.drawn = lines.iter().map(|line| drawn_width(line)).collect();
         let _closed = io::stderr().lock().write_all(out.as_bytes());
     }
+}
+
+/// How many rows the drawn lines take now: a terminal that became narrower has wrapped them.
+fn height(drawn: &[usize], columns: usize) -> usize {
+    let rows = |width: &usize| width.div_ceil(columns.max(1)).max(1);
+    drawn.iter().map(rows).sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn subject(name: &str) -> Subject {
-        Subject {
-            kind: "Container",
-            name: name.into(),
-        }
-    }
-
     #[test]
-    fn a_subject_keeps_its_line_and_its_clock() {
-        let mut board = Board::default();
-        let at = Duration::from_secs;
-        board.change(&subject("shop-db-1"), Phase::Busy, "Creating", at(0));
-        board.change(&subject("shop-web-1"), Phase::Busy, "Creating", at(1));
-        board.change(&subject("shop-db-1"), Phase::Done, "Healthy", at(3));
-        let shown = board.draw(at(4), 24, 80, false);
-        assert_eq!(shown[0], "[+] Running 1/2");
-        assert!(
-            shown[1].starts_with(" ✔ Container shop-db-1   Healthy"),
-            "{}",
-            shown[1]
-        );
-        assert!(shown[1].ends_with("3.0s"), "{}", shown[1]);
-        assert!(shown[2].ends_with("3.0s"), "{}", shown[2]);
-    }
-
-    #[test]
-    fn a_small_terminal_shows_what_is_not_done() {
-        let mut board = Board::default();
-        for index in 0..10 {
-            let phase = if index < 8 { Phase::Done } else { Phase::Busy };
-            board.change(&subject(&format!("s-{index}")), phase, "x", Duration::ZERO);
-        }
-        let shown = board.draw(Duration::ZERO, 6, 40, false);
-        assert!(shown.len() < 6);
-        assert!(shown.iter().any(|line| line.contains("s-9")), "{shown:?}");
+    fn a_narrower_terminal_has_wrapped_what_was_drawn() {
+        assert_eq!(height(&[79, 40, 0], 80), 3);
+        assert_eq!(height(&[79, 40, 0], 40), 4);
+        assert_eq!(height(&[79, 40], 200), 2);
+        assert_eq!(height(&[], 0), 0);
     }
 }

@@ -32,14 +32,19 @@ pub enum IgnoreError {
         /// Line of the file, or number of the pattern, from 1.
         line: usize,
     },
-    /// Brackets or escapes without an end.
-    #[error("`{pattern}` is no pattern: a `[` or a `\\` in it has no end")]
+    /// Brackets or escapes without an end, or that mean nothing.
+    #[error("`{pattern}` is no pattern: a `[` or a `\\` in it means nothing")]
     Syntax {
         /// Line of the file, or number of the pattern, from 1.
         line: usize,
         /// As it was read.
         pattern: String,
     },
+}
+
+/// Whether a path with wildcards, as `COPY` takes it, can be one at all.
+pub fn is_pattern(path: &str) -> bool {
+    pattern::well_formed(path)
 }
 
 /// The names under which a Dockerfile's ignore file is looked for, in order. The file beside the Dockerfile counts alone
@@ -110,9 +115,9 @@ impl Ignore {
         hidden
     }
 
-    /// The same for one who walks from the root downwards: whether a path is hidden, and what to hand to the paths in it.
-    /// It differs from [`Self::hides`] where `!` brings a folder back: the stock builder's walk keeps a match of a
-    /// folder for everything below, whatever came after it.
+    /// The same for one who walks from the root downwards, which is what decides what a build sees: whether a path is
+    /// hidden, and what to hand to the paths in it. It differs from [`Self::hides`] in a corner: `!a` does not bring
+    /// back `a/b` that an earlier pattern hides, since `a` itself was never hidden.
     pub fn enter(&self, path: &str, above: &Seen) -> (bool, Seen) {
         let mut hidden = false;
         let mut seen = vec![false; self.patterns.len()];

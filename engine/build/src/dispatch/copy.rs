@@ -130,6 +130,10 @@ impl Build<'_> {
             };
             return Err(Fault::new(mistake, instruction.span));
         }
+        if !crate::ignore::is_pattern(path) {
+            let mistake = Mistake::SourcePattern(path.to_owned());
+            return Err(Fault::new(mistake, instruction.span));
+        }
         let hidden = |ignore: &Ignore| ignore.hides(path);
         if manner.context && self.options.ignore.as_ref().is_some_and(hidden) {
             let keyword = if manner.keyword == "ADD" {

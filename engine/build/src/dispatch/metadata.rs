@@ -199,7 +199,7 @@ impl Build<'_> {
         self.once(stage, instruction);
         let args = self.line(stage, instruction, line);
         stage.commit(&format!("CMD {}", history::quoted_list(&args)), None);
-        stage.image.config.cmd = Some(args);
+        stage.image.config.cmd = Some(args).filter(|args| !args.is_empty());
         stage.image.config.args_escaped = true;
         Ok(())
     }

@@ -253,15 +253,15 @@ impl Build<'_> {
             wanted
         };
         let op = image_op(&base);
-        let name = match op {
-            Op::Scratch => String::new(),
-            _ => self.step_name(
-                state,
-                index,
-                &format!("FROM {}", base.reference),
-                false,
-                &platform,
-            ),
+        let name = match (&op, &state.origin) {
+            (Op::Scratch, _) => String::new(),
+            (_, Origin::Context(name, NamedContext::Image(image))) => {
+                format!("[context {name}] {image}")
+            }
+            _ => {
+                let text = format!("FROM {}", base.reference);
+                self.step_name(state, index, &text, false, &platform)
+            }
         };
         let vertex = self.vertex(op, name, state.label.clone(), state.span, &platform);
         Ok(self.stage(base.image, Vec::new(), vertex, platform))

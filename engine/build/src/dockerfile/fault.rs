@@ -151,6 +151,8 @@ pub enum Mistake {
     Chmod(String),
     #[error("checksum can't be specified for sources that are not remote")]
     Checksum,
+    #[error("`{0}` is no path: a `[` or a `\\` in it has no end")]
+    SourcePattern(String),
     #[error("source can't be {0} for COPY")]
     CopyRemote(&'static str),
     #[error("ADD of {what} is not supported by this builder: {source_path}")]

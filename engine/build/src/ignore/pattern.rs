@@ -18,8 +18,6 @@ enum Kind {
     Suffix(String),
     /// Anything else.
     Parts(Vec<Part>),
-    /// It can be written but matches nothing.
-    Never,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -38,19 +36,19 @@ enum Part {
         negated: bool,
         ranges: Vec<(char, char)>,
     },
-    /// `^` and `$` as the expression's anchors.
+    /// `^`, which the expression takes for the beginning of the path.
     Start,
 }
 
 impl Pattern {
-    /// Takes a clean pattern apart; `None` if its brackets or escapes have no end.
+    /// Takes a clean pattern apart; `None` if its brackets or escapes have no end or mean nothing.
     pub(super) fn new(text: &str) -> Option<Self> {
         if !well_formed(text) {
             return None;
         }
         Some(Self {
             text: text.to_owned(),
-            kind: kind(text),
+            kind: kind(text)?,
         })
     }
 
@@ -62,7 +60,6 @@ impl Pattern {
                 path.ends_with(suffix.as_str()) || suffix.strip_prefix('/') == Some(path)
             }
             Kind::Parts(parts) => matches(parts, &path.chars().collect::<Vec<_>>()),
-            Kind::Never => false,
         }
     }
 
@@ -73,7 +70,7 @@ impl Pattern {
 }
 
 /// What a shell's pattern has to be: classes that are closed and not empty, escapes of something.
-fn well_formed(text: &str) -> bool {
+pub(super) fn well_formed(text: &str) -> bool {
     let mut chars = text.chars().peekable();
     while let Some(ch) = chars.next() {
         match ch {
@@ -110,7 +107,7 @@ fn class_member(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> bool {
 
 /// Reads a pattern as the stock builder does, character by character. `**` in the first place makes it a suffix, one in
 /// the last place a prefix, and every wildcard after that takes this back.
-fn kind(text: &str) -> Kind {
+fn kind(text: &str) -> Option<Kind> {
     let chars: Vec<char> = text.chars().collect();
     let mut parts = Vec::new();
     let mut plain = Plain::Exact;
@@ -142,9 +139,7 @@ fn kind(text: &str) -> Kind {
                 plain = Plain::No;
             }
             '[' => {
-                let Some((class, end)) = class(&chars, at) else {
-                    return Kind::Never;
-                };
+                let (class, end) = class(&chars, at)?;
                 parts.push(class);
                 at = end;
                 plain = Plain::No;
@@ -155,10 +150,7 @@ fn kind(text: &str) -> Kind {
             }
             '^' => parts.push(Part::Start),
             '\\' => {
-                let Some(part) = chars.get(at).and_then(|ch| escaped(*ch)) else {
-                    return Kind::Never;
-                };
-                parts.push(part);
+                parts.push(escaped(*chars.get(at)?)?);
                 at += 1;
                 plain = Plain::No;
             }
@@ -166,14 +158,12 @@ fn kind(text: &str) -> Kind {
         }
         first = false;
     }
-    match plain {
+    Some(match plain {
         Plain::Exact => Kind::Exact,
-        Plain::Prefix => {
-            Kind::Prefix(text.strip_suffix('/').unwrap_or(text)[..text.len() - 2].to_owned())
-        }
+        Plain::Prefix => Kind::Prefix(text[..text.len() - 2].to_owned()),
         Plain::Suffix => Kind::Suffix(text.get(2..).unwrap_or_default().to_owned()),
         Plain::No => Kind::Parts(parts),
-    }
+    })
 }
 
 #[derive(PartialEq)]

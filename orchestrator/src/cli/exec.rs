@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bowline_api::ExecCreate;
 use bowline_client::Client;
+use bowline_compose::model::Hook;
 use clap::Args;
+use futures_util::StreamExt as _;
 
 use super::containers;
 use super::context::Context;
@@ -97,6 +99,35 @@ impl Exec {
         join(client, stream, stdin, tty.then(|| Resize::Exec(id.clone()))).await?;
         exit_code(client, &id).await
     }
+}
+
+/// Runs a command in a container, whatever it prints taken in. Gives its code and what it printed.
+pub(super) async fn run_in(client: &Client, id: &str, hook: &Hook) -> Outcome<(u8, String)> {
+    let environment = hook.environment.iter();
+    let create = ExecCreate {
+        user: hook.user.clone().unwrap_or_default(),
+        privileged: hook.privileged,
+        attach_stdout: true,
+        attach_stderr: true,
+        env: environment
+            .filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)))
+            .collect(),
+        working_dir: hook.working_dir.clone().unwrap_or_default(),
+        cmd: hook.command.clone().unwrap_or_default().into(),
+        ..ExecCreate::default()
+    };
+    let exec = client.exec_create(id, &create).await?;
+    let (mut output, _input) = client
+        .exec_start(&exec, false)
+        .await
+        .map_err(refused)?
+        .split();
+    let mut printed = Vec::new();
+    while let Some(chunk) = output.next().await {
+        printed.extend_from_slice(&chunk?.bytes);
+    }
+    let code = exit_code(client, &exec).await?;
+    Ok((code, String::from_utf8_lossy(&printed).into_owned()))
 }
 
 /// `NAME` alone is passed on from our environment, if it is set there.

@@ -3,7 +3,7 @@
 //! Events go through an unbounded channel, so that a slow reader never holds a process back; they are small, and whoever
 //! leaves only makes them vanish.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -148,8 +148,20 @@ pub struct Events(Arc<Inner>);
 struct Inner {
     sender: mpsc::UnboundedSender<Event>,
     now: fn() -> SystemTime,
-    lines: Mutex<HashMap<(StepId, Stream), Vec<u8>>>,
+    lines: Mutex<Lines>,
 }
+
+/// Output on its way.
+#[derive(Debug, Default)]
+struct Lines {
+    /// Parts of lines whose end has not come.
+    held: HashMap<(StepId, Stream), Vec<u8>>,
+    /// The last lines of each step that runs.
+    last: HashMap<StepId, VecDeque<String>>,
+}
+
+/// Lines that a failed step shows again.
+const LAST: usize = 100;
 
 /// Longest part of a line held back while its end has not come: a progress bar may never send one.
 const LINE_LIMIT: usize = 64 * 1024;
@@ -181,38 +193,57 @@ impl Events {
     /// Takes output of a step as it comes and sends it line by line.
     pub fn log(&self, step: &StepId, stream: Stream, bytes: &[u8]) {
         let mut lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = lines.entry((step.clone(), stream)).or_default();
+        let Lines { held, last } = &mut *lines;
+        let held = held.entry((step.clone(), stream)).or_default();
         held.extend_from_slice(bytes);
         let mut start = 0;
         while let Some(length) = held[start..].iter().position(|byte| *byte == b'\n') {
-            self.line(step, stream, &held[start..start + length]);
+            self.line(step, stream, &held[start..start + length], last);
             start += length + 1;
         }
         held.drain(..start);
         if held.len() > LINE_LIMIT {
             let line = std::mem::take(held);
-            self.line(step, stream, &line);
+            self.line(step, stream, &line, last);
         }
+    }
+
+    /// The last lines a step wrote, which are forgotten here.
+    pub fn last_lines(&self, step: &StepId) -> Vec<String> {
+        let mut lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.last.remove(step).unwrap_or_default().into()
     }
 
     /// Sends what a step wrote last without ending the line.
     pub fn flush(&self, step: &StepId) {
         let mut lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
         for stream in [Stream::Stdout, Stream::Stderr] {
-            if let Some(held) = lines.remove(&(step.clone(), stream))
+            if let Some(held) = lines.held.remove(&(step.clone(), stream))
                 && !held.is_empty()
             {
-                self.line(step, stream, &held);
+                self.line(step, stream, &held, &mut lines.last);
             }
         }
     }
 
-    fn line(&self, step: &StepId, stream: Stream, bytes: &[u8]) {
+    fn line(
+        &self,
+        step: &StepId,
+        stream: Stream,
+        bytes: &[u8],
+        last: &mut HashMap<StepId, VecDeque<String>>,
+    ) {
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        let line = String::from_utf8_lossy(bytes).into_owned();
+        let last = last.entry(step.clone()).or_default();
+        if last.len() >= LAST {
+            last.pop_front();
+        }
+        last.push_back(line.clone());
         self.send(EventKind::Log {
             step: step.clone(),
             stream,
-            line: String::from_utf8_lossy(bytes).into_owned(),
+            line,
         });
     }
 }

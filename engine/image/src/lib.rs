@@ -17,6 +17,7 @@ mod archive;
 mod blocking;
 mod build;
 mod changes;
+mod commit;
 mod compression;
 mod config;
 mod copy_up;
@@ -46,6 +47,7 @@ pub use build::{
     Sealed,
 };
 pub use changes::ChangeError;
+pub use commit::Commit;
 pub use config::{Empty, Healthcheck, HistoryRecord, ImageConfig, ImageFile, RootFs, Set};
 pub use create::{NewFile, NewFileKind};
 pub use digest::{Digest, DigestError, ImageId};
@@ -60,6 +62,7 @@ pub use registry::RegistryError;
 pub use settings::{Auth, Proxies, Settings};
 pub use snapshot::{Snapshot, verify_filesystem};
 pub use store::{HistoryEntry, Image, InUse, Pruned, Removed, Store};
+pub use tar::{Archive as TarArchive, Entry as TarEntry, Kind as TarKind, TarError};
 
 /// The addresses of a host, in the order to try them, asked for without the C library.
 ///

@@ -97,7 +97,7 @@ impl Loader {
     fn load(mut self, body: impl Read) -> Result<Vec<Loaded>> {
         let body = Unpacked::sniff(body).map_err(ArchiveError::from)?;
         let mut archive = Archive::new(body);
-        while let Some(entry) = archive.next().map_err(ArchiveError::from)? {
+        while let Some(entry) = archive.next_entry().map_err(ArchiveError::from)? {
             let path = tidy(&entry.shown());
             match entry.kind {
                 Kind::File => self.file(&mut archive, path, entry.size)?,

@@ -79,40 +79,58 @@ pub enum TarError {
 
 /// What an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Regular file.
     File,
+    /// Another name of an earlier entry.
     HardLink,
+    /// Symbolic link.
     Symlink,
+    /// Character device.
     Character,
+    /// Block device.
     Block,
+    /// Directory.
     Directory,
+    /// Named pipe.
     Fifo,
 }
 
 /// One entry; its contents follow in the reader.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) path: Vec<u8>,
-    pub(crate) link: Vec<u8>,
-    pub(crate) kind: Kind,
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) size: u64,
-    pub(crate) modified: Timestamp,
-    pub(crate) device: (u32, u32),
-    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+pub struct Entry {
+    /// Its path as it stands in the archive: nothing was checked.
+    pub path: Vec<u8>,
+    /// Where a link points, likewise.
+    pub link: Vec<u8>,
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Bytes of its contents.
+    pub size: u64,
+    /// Time of last modification.
+    pub modified: Timestamp,
+    /// Major and minor number, of a device.
+    pub device: (u32, u32),
+    /// Extended attributes.
+    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Entry {
     /// The path for messages.
-    pub(crate) fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         String::from_utf8_lossy(&self.path).into_owned()
     }
 }
 
-/// A tar archive. Between two calls of [`Archive::next`] it reads as the contents of the entry.
-pub(crate) struct Archive<R> {
+/// A tar archive. Between two calls of [`Archive::next_entry`] it reads as the contents of the entry.
+#[derive(Debug)]
+pub struct Archive<R> {
     source: R,
     at: u64,
     left: u64,
@@ -121,7 +139,8 @@ pub(crate) struct Archive<R> {
 }
 
 impl<R: Read> Archive<R> {
-    pub(crate) fn new(source: R) -> Self {
+    /// Reads an archive that is not packed.
+    pub fn new(source: R) -> Self {
         Self {
             source,
             at: 0,
@@ -140,7 +159,7 @@ impl<R: Read> Archive<R> {
     }
 
     /// Goes on to the next entry, over what is left of this one's contents.
-    pub(crate) fn next(&mut self) -> Result<Option<Entry>, TarError> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, TarError> {
         let mut own = Overrides::default();
         loop {
             self.skip()?;

@@ -25,7 +25,7 @@ fn names(store: &Store, layer: &Digest) -> Vec<String> {
     assert_eq!(Digest::of(&tar), *layer, "the tar can be written again");
     let mut archive = Archive::new(&tar[..]);
     let mut names = Vec::new();
-    while let Some(entry) = archive.next().unwrap() {
+    while let Some(entry) = archive.next_entry().unwrap() {
         names.push(format!(
             "{} {:?} {:o}",
             entry.shown(),
@@ -162,7 +162,7 @@ fn long_names_attributes_and_large_files_survive() {
     assert_eq!(Digest::of(&tar), sealed.diff_id);
     let mut archive = Archive::new(&tar[..]);
     let mut seen = Vec::new();
-    while let Some(entry) = archive.next().unwrap() {
+    while let Some(entry) = archive.next_entry().unwrap() {
         seen.push((
             entry.path.len(),
             entry.link.len(),

@@ -69,7 +69,7 @@ impl<'a> Unpacker<'a> {
     }
 
     pub(super) fn unpack<R: Read>(&mut self, archive: &mut Archive<Recorder<R>>) -> Result<Done> {
-        while let Some(entry) = archive.next()? {
+        while let Some(entry) = archive.next_entry()? {
             self.done.entries += 1;
             self.entry(archive, entry)?;
         }

@@ -6,7 +6,7 @@ use crate::testing::Tar;
 fn entries(archive: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, TarError> {
     let mut archive = Archive::new(archive);
     let mut found = Vec::new();
-    while let Some(entry) = archive.next()? {
+    while let Some(entry) = archive.next_entry()? {
         let mut contents = Vec::new();
         archive.read_to_end(&mut contents).map_err(TarError::Read)?;
         found.push((entry, contents));
@@ -46,7 +46,7 @@ fn contents_that_nobody_reads_are_passed_over() {
         .finish();
     let mut archive = Archive::new(&archive[..]);
     let mut count = 0;
-    while archive.next().unwrap().is_some() {
+    while archive.next_entry().unwrap().is_some() {
         count += 1;
     }
     assert_eq!(count, 3);

@@ -8,6 +8,7 @@
 //! *Invariant:* the engine never hears the word compose; projects and services are labels to it.
 //! *Invariant:* a record is written before the effect that it announces.
 
+mod build;
 mod activation;
 mod clock;
 pub mod config;

@@ -93,9 +93,34 @@ impl Roots {
         self.run.join("containers").join(id)
     }
 
+    /// What running steps of builds have, a folder each.
+    pub fn builds_run(&self) -> PathBuf {
+        self.run.join("builds")
+    }
+
+    /// What the builder knows beside the images.
+    pub fn builder(&self) -> PathBuf {
+        self.data.join("builder")
+    }
+
+    /// Files that clients sent for builds, a folder each.
+    pub fn builds(&self) -> PathBuf {
+        self.data.join("builds")
+    }
+
+    /// As [`Roots::container_run`], for a step of a build.
+    pub fn build_run(&self, id: &str) -> PathBuf {
+        self.builds_run().join(id)
+    }
+
     /// Named and anonymous volumes.
     pub fn volume(&self, name: &str) -> PathBuf {
         self.data.join("volumes").join(name)
+    }
+
+    /// Trees of files that volumes and snapshots are made of, each a folder with `data` in it.
+    pub fn trees(&self) -> PathBuf {
+        self.data.join("trees")
     }
 
     /// Pinned network namespaces.
@@ -112,9 +137,12 @@ impl Roots {
             (self.data.clone(), 0o711),
             (self.data.join("containers"), 0o711),
             (self.data.join("volumes"), 0o711),
+            (self.trees(), 0o700),
             (self.images(), 0o711),
             (self.run.clone(), 0o711),
             (self.run.join("containers"), 0o700),
+            (self.builds_run(), 0o700),
+            (self.builds(), 0o700),
             (self.netns(), 0o700),
         ];
         for (folder, mode) in folders {

@@ -5,10 +5,12 @@
 
 mod apply;
 mod autostart;
+mod build;
 mod cli;
 mod logs;
 mod terminal;
 mod ui;
+mod watch;
 
 use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;

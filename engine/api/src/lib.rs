@@ -11,6 +11,7 @@
 
 mod wire;
 
+pub mod build;
 pub mod container;
 pub mod error;
 pub mod event;
@@ -25,6 +26,7 @@ pub mod stdcopy;
 pub mod system;
 pub mod volume;
 
+pub use build::*;
 pub use container::*;
 pub use error::ErrorBody;
 pub use event::{Actor, Event};

@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub(crate) use actor::{Resume, spawn};
 pub use message::Stream;
 pub(crate) use message::{ExecTicket, Message, Reply};
+pub(crate) use network::interface as network_interface;
 pub(crate) use stop::parse_signal;
 
 use crate::error::{Error, Result};

@@ -15,6 +15,8 @@ pub(super) struct Expected {
     running: BTreeSet<String>,
     bridges: BTreeSet<String>,
     volumes: BTreeSet<String>,
+    trees: BTreeSet<String>,
+    mounted: BTreeSet<std::path::PathBuf>,
     publications: usize,
     endpoints: usize,
 }
@@ -35,6 +37,10 @@ impl Expected {
             }
             expected.containers.insert(record.id.clone());
         }
+        for step in engine.builds().steps() {
+            expected.endpoints += 1;
+            expected.running.insert(step);
+        }
         expected.bridges = engine
             .networks()
             .all()
@@ -42,6 +48,8 @@ impl Expected {
             .map(|network| network.bridge)
             .collect();
         expected.volumes = engine.volume_names();
+        expected.trees = engine.volumes.tree_ids();
+        expected.mounted = engine.volumes_in_use();
         expected
     }
 }
@@ -69,8 +77,9 @@ pub(super) fn leaks(engine: &Engine, expected: &Expected, ledger: &Ledger) -> Ve
     let mounts = mounts(roots.data(), roots.run())
         .into_iter()
         .filter(|mount| {
-            let pin = Path::new(mount).strip_prefix(roots.netns());
-            !pin.is_ok_and(|pin| expected.running.contains(&*pin.to_string_lossy()))
+            let path = Path::new(mount);
+            let pin = path.strip_prefix(roots.netns());
+            !expected.mounted.contains(path) && !pin.is_ok_and(|pin| expected.running.contains(&*pin.to_string_lossy()))
         });
     leaks.extend(mounts.map(|mount| format!("mount {mount}")));
     let shims = shims(roots.run())
@@ -121,6 +130,7 @@ fn folders(roots: &crate::roots::Roots, expected: &Expected) -> Vec<String> {
             roots.data().join("volumes"),
             &expected.volumes,
         ),
+        ("frozen files", roots.trees(), &expected.trees),
     ];
     let mut leaks = Vec::new();
     for (kind, folder, known) in kinds {

@@ -18,6 +18,7 @@ use tokio::task::block_in_place;
 use super::Engine;
 use crate::clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::{MountKind, MountPoint};
 
 /// The image made from our own binary.
 const BUILT_IN: &str = "bowline/demo";
@@ -94,7 +95,10 @@ impl Engine {
     fn image_user(&self, id: &ImageId) -> Option<InUse> {
         let id = id.to_string();
         let records = self.records();
-        let using = records.iter().filter(|record| record.image == id);
+        let using = records.iter().filter(|record| {
+            let mounts = |point: &MountPoint| point.kind == MountKind::Image && point.name == id;
+            record.image == id || record.mounts.iter().any(mounts)
+        });
         // A running one is the stronger reason.
         let user = using.max_by_key(|record| record.phase.is_alive())?;
         Some(InUse {
@@ -107,6 +111,16 @@ impl Engine {
         let attributes = [("name".to_owned(), name.to_owned())];
         self.events()
             .publish("image", action, id, attributes.into());
+    }
+
+    /// Says that an image was built, and what it is called now.
+    pub(crate) fn image_built(&self, id: &ImageId, names: &[String]) {
+        let id = id.to_string();
+        for name in names {
+            self.image_event("tag", &id, name);
+        }
+        self.image_event("build", &id, &id);
+        self.touch();
     }
 
     /// `GET /images/{name}/json`.
@@ -199,12 +213,16 @@ impl Engine {
         let users: std::collections::HashMap<String, InUse> = self
             .records()
             .iter()
-            .map(|record| {
+            .flat_map(|record| {
                 let user = InUse {
                     container: record.short_id().to_owned(),
                     running: record.phase.is_alive(),
                 };
-                (record.image.clone(), user)
+                let mounted = record.mounts.iter();
+                let mounted = mounted.filter(|point| point.kind == MountKind::Image);
+                let images = mounted.map(|point| &point.name).chain([&record.image]);
+                let images: Vec<String> = images.cloned().collect();
+                images.into_iter().map(move |image| (image, user.clone()))
             })
             .collect();
         let pruned = block_in_place(|| {

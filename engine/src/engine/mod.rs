@@ -1,7 +1,9 @@
 //! The engine's state and what everything else reaches it by. Its operations are in the modules, one a subject.
 
 mod activity;
+mod archive;
 mod check;
+mod commit;
 pub(crate) mod containers;
 pub(crate) mod create;
 mod disk;
@@ -18,12 +20,17 @@ mod volumes;
 
 use std::sync::Arc;
 
+use bowline_build::Builder;
 use bowline_runtime::Shims;
 use bowline_runtime::cgroup::Hierarchies;
 
 pub use lease::{Lease, LeaseRequest};
+pub use archive::{CopyIn, Outgoing, PathStat};
+pub use commit::CommitOptions;
+pub use disk::Wanted;
 pub(crate) use open::OpenError;
 
+use crate::build::Builds;
 use crate::config::Settings;
 use crate::events::Bus;
 use crate::netthread::NetThread;
@@ -57,6 +64,8 @@ pub struct Engine {
     execs: Execs,
     activity: Activity,
     leases: lease::Leases,
+    builds: Builds,
+    builder: Builder,
 }
 
 impl Engine {
@@ -121,6 +130,16 @@ impl Engine {
 
     pub(crate) fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// The builder.
+    pub(crate) fn builder(&self) -> &Builder {
+        &self.builder
+    }
+
+    /// What is being built.
+    pub(crate) fn builds(&self) -> &Builds {
+        &self.builds
     }
 
     pub(crate) fn execs(&self) -> &Execs {

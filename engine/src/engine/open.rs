@@ -6,21 +6,24 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bowline_build::{Builder, BuilderSettings};
 use bowline_image::{Proxies, verify_filesystem};
 use bowline_network::ipam::{Pool, default_pools};
 use bowline_network::{Bridge, Host, Publication};
-use bowline_runtime::cgroup::{CgroupError, Hierarchies};
+use bowline_runtime::cgroup::{Cgroup, CgroupError, Hierarchies};
 use bowline_runtime::{AdoptError, Adopted, Shim, Shims};
 use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::Engine;
 use super::networks::{Networks, PREDEFINED, bridge};
-use super::volumes::Volumes;
+use super::volumes::{Known as KnownVolumes, Volumes};
+use crate::build::Builds;
 use crate::config::Settings;
 use crate::container::{self, Resume};
 use crate::netthread::NetThread;
-use crate::record::{ContainerRecord, NetworkRecord, Phase, VolumeRecord};
+use crate::record::{ContainerRecord, NetworkRecord, Phase};
 use crate::restart::Policy;
+use crate::roots::Roots;
 use crate::store::{Kind, Store, StoreError};
 use crate::{clock, ids};
 
@@ -36,6 +39,9 @@ pub enum OpenError {
     /// The image store cannot be opened.
     #[error("the image store cannot be used")]
     Images(#[from] bowline_image::ImageError),
+    /// The builder's folder cannot be used.
+    #[error("the builder cannot be opened")]
+    Builder(#[from] bowline_build::OpenError),
     /// A pool in the configuration is not a CIDR.
     #[error("subnet pool `{0}` is not an IPv4 network like 10.200.0.0/13")]
     Pool(String),
@@ -62,7 +68,7 @@ pub enum OpenError {
 struct Found {
     containers: Vec<ContainerRecord>,
     networks: Vec<NetworkRecord>,
-    volumes: Vec<VolumeRecord>,
+    volumes: KnownVolumes,
 }
 
 impl Engine {
@@ -84,13 +90,15 @@ impl Engine {
             image_settings(&settings),
         )?;
         images.sweep()?;
-        let found = Found {
-            containers: store.all(Kind::Container)?,
-            networks: with_predefined(&store)?,
-            volumes: store.all(Kind::Volume)?,
-        };
-        sweep(&settings, &found);
         let boot_id = boot_id();
+        let containers: Vec<ContainerRecord> = store.all(Kind::Container)?;
+        let found = Found {
+            volumes: KnownVolumes::read(&store, &settings, &containers, &boot_id)?,
+            containers,
+            networks: with_predefined(&store)?,
+        };
+        crate::build::sweep(&settings);
+        sweep(&settings, &found);
         let (bridges, publications) = needed(&found, &boot_id);
         let host = Host::open(network_config(&settings)?, &bridges, &publications)?;
         sweep_bridges(&host, &bridges, &settings.interface_prefix)?;
@@ -103,6 +111,8 @@ impl Engine {
                 bridges.iter().any(|bridge| bridge.ifname == network.bridge),
             );
         }
+        let builds = Builds::default();
+        let builder = open_builder(&roots, &images, &builds)?;
         let engine = Arc::new(Self {
             settings,
             auto,
@@ -120,13 +130,30 @@ impl Engine {
             execs: super::Execs::default(),
             activity: super::Activity::default(),
             leases: super::lease::Leases::default(),
+            builder,
+            builds,
             store,
         });
+        engine.builds().run_in(&engine);
         engine.give_default_bridge_a_subnet().await?;
         engine.resume(found.containers).await?;
+        engine.thaw_forgotten();
         engine.keep_rules_whole().await;
         engine.end_leases_nobody_renews();
         Ok(engine)
+    }
+
+    /// Containers stand still for a moment while their files are frozen or committed; an engine that died in it left
+    /// them so.
+    fn thaw_forgotten(&self) {
+        let running = self.records().into_iter();
+        for record in running.filter(|record| record.phase == Phase::Running) {
+            let parent = self.cgroup_parent(&record);
+            let opened = Cgroup::open(self.hierarchies(), &parent, &record.id);
+            if let Err(error) = opened.and_then(|cgroup| cgroup.thaw()) {
+                tracing::debug!(container = record.name, %error, "not thawed");
+            }
+        }
     }
 
     async fn keep_rules_whole(&self) {
@@ -259,6 +286,16 @@ fn adopt(run: &Path) -> Result<Adopted, AdoptError> {
     }
 }
 
+fn open_builder(
+    roots: &Roots,
+    images: &bowline_image::Store,
+    builds: &Builds,
+) -> Result<Builder, OpenError> {
+    let settings = BuilderSettings::default();
+    let builder = Builder::open(images.clone(), &roots.builder(), builds.runner(), settings)?;
+    Ok(builder)
+}
+
 fn image_settings(settings: &Settings) -> bowline_image::Settings {
     let [http, https, none] = settings.proxies.clone();
     let set = |text: String| (!text.is_empty()).then_some(text);
@@ -385,7 +422,7 @@ fn sweep_bridges(host: &Host, bridges: &[Bridge], prefix: &str) -> Result<(), Op
 fn sweep(settings: &Settings, found: &Found) {
     let roots = &settings.roots;
     let container = |name: &str| found.containers.iter().any(|record| record.id == name);
-    let volume = |name: &str| found.volumes.iter().any(|record| record.name == name);
+    let volume = |name: &str| found.volumes.volumes.iter().any(|record| record.name == name);
     let kinds: [(PathBuf, Known<'_>); 3] = [
         (roots.data().join("containers"), &container),
         (roots.run().join("containers"), &container),

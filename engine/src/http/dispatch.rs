@@ -10,7 +10,7 @@ use super::path::{ApiVersion, Target};
 use super::query::Query;
 use super::reply::{self, Reply};
 use super::route::{All, Route, route};
-use super::{body, containers, events, exec, images, lease, networks, system, volumes};
+use super::{archive, body, build, containers, events, exec, images, lease, networks, system, volumes};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logs::Watcher;
@@ -87,6 +87,10 @@ async fn handle(
         Route::Network(id, verb) => networks::handle(call, id, verb).await,
         Route::Volumes(verb) => volumes::all(call, verb).await,
         Route::Volume(name, verb) => volumes::handle(call, name, verb).await,
+        Route::Snapshots => volumes::all_snapshots(call).await,
+        Route::Snapshot(name, verb) => volumes::snapshots(call, name, verb).await,
+        Route::Commit => archive::commit(call).await,
+        Route::DiskUsage => archive::disk_usage(call).await,
         Route::EngineConfig => reply::ok(&call.engine.effective_settings()),
         Route::Lease => lease::lease(call).await,
         Route::EngineCheck => reply::ok(&call.engine.check().await?),
@@ -95,9 +99,11 @@ async fn handle(
             body::discard(call.body).await;
             Err(Error::new(ErrorKind::Unavailable, NO_SWARM))
         }
-        Route::BuildPrune => {
-            reply::ok(&serde_json::json!({"CachesDeleted": [], "SpaceReclaimed": 0}))
-        }
+        Route::Build => build::docker(call).await,
+        Route::OwnBuild => build::ours(call).await,
+        Route::BuildPrune => build::prune(call).await,
+        Route::BuildCancel => build::cancel(call).await,
+        Route::Session => build::session(call).await,
         Route::Unsupported(what) => {
             // A client that is still sending reads no answer, here and wherever nobody wants the body.
             body::discard(call.body).await;

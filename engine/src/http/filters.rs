@@ -61,6 +61,19 @@ pub(super) const PRUNE_IMAGES: &[&str] = &["dangling", "label", "label!", "until
 /// Of pruning volumes.
 pub(super) const PRUNE_VOLUMES: &[&str] = &["all", "label", "label!"];
 
+/// Of pruning what builds keep.
+pub(super) const PRUNE_BUILDS: &[&str] = &[
+    "description",
+    "id",
+    "inuse",
+    "parent",
+    "private",
+    "shared",
+    "type",
+    "unused-for",
+    "until",
+];
+
 /// What a container can be, for the filter `status`.
 const STATUSES: &[&str] = &[
     "created",

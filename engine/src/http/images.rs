@@ -118,6 +118,9 @@ pub(super) async fn handle(call: Call, name: &str, verb: ImageVerb) -> Result<Re
             engine.image_tag(name, &target, &tag).await?;
             Ok(reply::empty(StatusCode::CREATED))
         }
+        ImageVerb::Push => Err(Error::unsupported(
+            "pushing to a registry is not supported yet",
+        )),
         ImageVerb::Remove => {
             let [force, noprune] = ["force", "noprune"].map(|key| query.flag(key));
             reply::ok(&engine.image_remove(name, force, noprune).await?)
@@ -157,14 +160,17 @@ async fn piece(tar: &mut DuplexStream) -> io::Result<Bytes> {
     Ok(Bytes::from(piece))
 }
 
-/// Credentials of the header, padded or not; what cannot be read counts as none, as in Docker.
-fn registry_auth(headers: &HeaderMap) -> Option<Auth> {
+/// How headers carry JSON.
+pub(super) fn lenient_base64() -> GeneralPurpose {
     let lenient =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    GeneralPurpose::new(&URL_SAFE, lenient)
+}
+
+/// Credentials of the header, padded or not; what cannot be read counts as none, as in Docker.
+fn registry_auth(headers: &HeaderMap) -> Option<Auth> {
     let text = headers.get("x-registry-auth")?;
-    let json = GeneralPurpose::new(&URL_SAFE, lenient)
-        .decode(text.as_bytes())
-        .ok()?;
+    let json = lenient_base64().decode(text.as_bytes()).ok()?;
     serde_json::from_slice(&json)
         .ok()
         .filter(|auth: &Auth| !auth.is_empty())

@@ -8,7 +8,11 @@
 //! - a request runs in a task of its own, so that a client that leaves does not stop half-way what it asked for. Streams
 //!   (events, logs, progress, waits) do end with their client.
 
+mod archive;
 mod body;
+mod build;
+mod build_lines;
+mod build_query;
 mod call;
 mod compat;
 mod containers;

@@ -20,14 +20,25 @@ pub(super) enum Route<'a> {
     Network(&'a str, NetworkVerb),
     Volumes(All),
     Volume(&'a str, VolumeVerb),
+    /// Ours: snapshots of all volumes.
+    Snapshots,
+    /// Ours: freezing, restoring and forking a volume.
+    Snapshot(&'a str, SnapshotVerb<'a>),
+    Commit,
+    DiskUsage,
     /// Ours: effective settings.
     EngineConfig,
     /// Ours: a name that a connection holds.
     Lease,
     /// Ours: what was left behind.
     EngineCheck,
-    /// There is no build cache, so nothing of it is left to remove.
+    Build,
     BuildPrune,
+    BuildCancel,
+    /// A connection that BuildKit's clients hold beside a build.
+    Session,
+    /// Ours: several images in one request, from folders of this machine.
+    OwnBuild,
     Plugins,
     /// Belongs to swarm, which we are not.
     Swarm,
@@ -64,6 +75,12 @@ pub(super) enum Verb {
     Stats,
     Attach,
     ExecCreate,
+    /// About a path in it.
+    LookAt,
+    CopyOut,
+    CopyIn,
+    Changes,
+    Export,
 }
 
 /// What is done with an exec.
@@ -81,6 +98,7 @@ pub(super) enum ImageVerb {
     History,
     Save,
     Tag,
+    Push,
     Remove,
 }
 
@@ -100,6 +118,16 @@ pub(super) enum VolumeVerb {
     Remove,
 }
 
+/// What is done with a volume's snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SnapshotVerb<'a> {
+    List,
+    Create,
+    Remove(&'a str),
+    Restore,
+    Fork,
+}
+
 /// Reads a path that has no version and no slash in front.
 pub(super) fn route<'a>(method: &Method, path: &'a str) -> Route<'a> {
     let (area, rest) = path.split_once('/').unwrap_or((path, ""));
@@ -110,8 +138,16 @@ pub(super) fn route<'a>(method: &Method, path: &'a str) -> Route<'a> {
         ("GET", "events", "") => Route::Events,
         ("GET", "bowline", "config") => Route::EngineConfig,
         ("GET", "bowline", "check") => Route::EngineCheck,
+        ("GET", "bowline", "volumes/snapshots") => Route::Snapshots,
+        (method, "bowline", rest) if rest.starts_with("volumes/") => snapshots(method, rest),
+        ("POST", "commit", "") => Route::Commit,
+        ("GET", "system", "df") => Route::DiskUsage,
         ("POST", "bowline", "lease") => Route::Lease,
+        ("POST", "bowline", "build") => Route::OwnBuild,
+        ("POST", "build", "") => Route::Build,
         ("POST", "build", "prune") => Route::BuildPrune,
+        ("POST", "build", "cancel") => Route::BuildCancel,
+        ("POST", "session", "") => Route::Session,
         ("GET", "plugins", "") => Route::Plugins,
         (_, "plugins", _) => Route::Unsupported("plugins"),
         (_, "swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", _) => Route::Swarm,
@@ -155,11 +191,11 @@ fn containers<'a>(method: &str, rest: &'a str) -> Route<'a> {
         ("POST", "update") => Verb::Update,
         ("POST", "attach") => Verb::Attach,
         ("POST", "exec") => Verb::ExecCreate,
-        ("GET" | "HEAD" | "PUT", "archive") => {
-            return Route::Unsupported("copying files into or out of a container");
-        }
-        ("GET", "changes") => return Route::Unsupported("listing a container's changed files"),
-        ("GET", "export") => return Route::Unsupported("exporting a container"),
+        ("HEAD", "archive") => Verb::LookAt,
+        ("GET", "archive") => Verb::CopyOut,
+        ("PUT", "archive") => Verb::CopyIn,
+        ("GET", "changes") => Verb::Changes,
+        ("GET", "export") => Verb::Export,
         (_, "checkpoints") => return Route::Unsupported("checkpoints"),
         _ => return Route::Unknown,
     };
@@ -193,7 +229,7 @@ fn images<'a>(method: &str, rest: &'a str) -> Route<'a> {
         ("GET", Some((name, "history"))) => Route::Image(name, ImageVerb::History),
         ("GET", Some((name, "get"))) => Route::Image(name, ImageVerb::Save),
         ("POST", Some((name, "tag"))) => Route::Image(name, ImageVerb::Tag),
-        ("POST", Some((_, "push"))) => Route::Unsupported("pushing to a registry"),
+        ("POST", Some((name, "push"))) => Route::Image(name, ImageVerb::Push),
         ("GET", Some((_, "attestations"))) => Route::Unsupported("attestations"),
         _ => Route::Unknown,
     }
@@ -224,13 +260,27 @@ fn volumes<'a>(method: &str, rest: &'a str) -> Route<'a> {
     }
 }
 
+/// Names of volumes hold no slash.
+fn snapshots<'a>(method: &str, rest: &'a str) -> Route<'a> {
+    let mut parts = rest.split('/').skip(1);
+    let (name, what, tag) = (parts.next(), parts.next(), parts.next());
+    let verb = match (method, what, tag) {
+        ("GET", Some("snapshots"), None) => SnapshotVerb::List,
+        ("POST", Some("snapshots"), None) => SnapshotVerb::Create,
+        ("DELETE", Some("snapshots"), Some(tag)) => SnapshotVerb::Remove(tag),
+        ("POST", Some("restore"), None) => SnapshotVerb::Restore,
+        ("POST", Some("fork"), None) => SnapshotVerb::Fork,
+        _ => return Route::Unknown,
+    };
+    name.map_or(Route::Unknown, |name| Route::Snapshot(name, verb))
+}
+
 fn unsupported<'a>(method: &str, area: &str, rest: &str) -> Route<'a> {
     Route::Unsupported(match (method, area, rest) {
-        ("POST", "build", _) => "building images",
-        ("POST", "session" | "grpc", "") => "BuildKit",
-        ("POST", "commit", "") => "committing a container to an image",
+        ("POST", "grpc", "") => {
+            "BuildKit's own protocol (set DOCKER_BUILDKIT=0 to build without it)"
+        }
         ("POST", "auth", "") => "checking registry credentials",
-        ("GET", "system", "df") => "measuring disk usage",
         ("GET", "distribution", _) => "asking a registry about an image",
         _ => return Route::Unknown,
     })
@@ -332,16 +382,25 @@ mod tests {
     fn what_the_api_has_and_we_have_not_is_told_apart_from_the_unknown() {
         assert_eq!(of("GET", "services"), Route::Swarm);
         assert_eq!(of("POST", "swarm/init"), Route::Swarm);
-        assert_eq!(of("POST", "build"), Route::Unsupported("building images"));
-        assert_eq!(
-            of("POST", "build/cancel"),
-            Route::Unsupported("building images")
-        );
+        assert_eq!(of("POST", "build"), Route::Build);
+        assert_eq!(of("POST", "build/cancel"), Route::BuildCancel);
         assert_eq!(of("POST", "build/prune"), Route::BuildPrune);
-        assert!(matches!(
+        assert_eq!(of("POST", "bowline/build"), Route::OwnBuild);
+        assert_eq!(of("POST", "session"), Route::Session);
+        assert!(matches!(of("POST", "grpc"), Route::Unsupported(what) if what.contains("DOCKER_BUILDKIT=0")));
+        assert_eq!(
             of("PUT", "containers/a/archive"),
-            Route::Unsupported(_)
-        ));
+            Route::Container("a", Verb::CopyIn)
+        );
+        assert_eq!(of("GET", "bowline/volumes/snapshots"), Route::Snapshots);
+        assert_eq!(
+            of("DELETE", "bowline/volumes/v/snapshots/t"),
+            Route::Snapshot("v", SnapshotVerb::Remove("t"))
+        );
+        assert_eq!(
+            of("POST", "bowline/volumes/v/fork"),
+            Route::Snapshot("v", SnapshotVerb::Fork)
+        );
         assert!(matches!(
             of("GET", "containers/a/attach/ws"),
             Route::Unsupported(_)

@@ -5,6 +5,7 @@
 //! own newest one. Nothing here retries: whoever follows a stream decides where to take it up again.
 
 mod body;
+mod build;
 mod containers;
 mod endpoint;
 mod error;

@@ -18,6 +18,8 @@ use crate::ui::{Failure, Outcome, Table, WithContext as _, age, bytes};
 pub(super) enum Image {
     /// List images
     Ls(Ls),
+    /// Build an image of a Dockerfile
+    Build(Box<super::image_build::Build>),
     /// Pull an image
     Pull(Pull),
     /// Load images from an archive
@@ -127,6 +129,7 @@ impl Image {
     pub(super) async fn run(self, context: &Context) -> Outcome {
         match self {
             Self::Ls(command) => command.run(context).await,
+            Self::Build(command) => command.run(context).await,
             Self::Pull(command) => command.run(context).await,
             Self::Load(command) => command.run(context).await,
             Self::Import(command) => command.run(context).await,

@@ -1,6 +1,8 @@
 //! The command line: what was typed, and a file for each command that says what it means.
 
 mod attach;
+mod build;
+mod build_shell;
 mod complete;
 mod config;
 mod containers;
@@ -10,10 +12,12 @@ mod down;
 mod engine;
 mod events;
 mod exec;
+mod explain;
 mod follow;
 mod format;
 mod hold;
 mod image;
+mod image_build;
 mod images;
 mod inspect;
 mod isolate;
@@ -22,6 +26,7 @@ mod logs;
 mod ls;
 mod man;
 mod network;
+mod origin;
 mod plan;
 mod port;
 mod prepare;
@@ -37,7 +42,9 @@ mod top;
 mod unit;
 mod up;
 mod volume;
+mod volume_snapshot;
 mod wait;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -147,10 +154,14 @@ enum Command {
     Create(up::Create),
     /// List projects
     Ls(ls::Ls),
+    /// Build the images of services
+    Build(Box<build::Build>),
     /// Pull the images of services
     Pull(pull::Pull),
     /// Check, merge and print the Compose files
     Config(config::Config),
+    /// Tell what a code of an error or a warning means
+    Explain(explain::Explain),
     /// List the images that the project's containers use
     Images(images::Images),
     /// List the project's volumes
@@ -165,6 +176,8 @@ enum Command {
     Wait(wait::Wait),
     /// Show what happens to the project's containers
     Events(events::Events),
+    /// Bring files into containers when they are saved
+    Watch(watch::Watch),
     /// Print what `up` would do, and why
     Plan(plan::Plan),
     /// Run the engine in the foreground
@@ -274,8 +287,10 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Unpause(command) => command.run(context).await,
         Command::Scale(command) => command.run(context).await,
         Command::Ls(command) => command.run(context).await,
+        Command::Build(command) => command.run(context).await,
         Command::Pull(command) => command.run(context).await,
-        Command::Config(command) => command.run(context),
+        Command::Config(command) => command.run(context).await,
+        Command::Explain(command) => command.run(context.ui),
         Command::Images(command) => command.run(context).await,
         Command::Volumes(command) => command.run(context).await,
         Command::Top(command) => command.run(context).await,
@@ -283,6 +298,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Port(command) => command.run(context).await,
         Command::Wait(command) => command.run(context).await,
         Command::Events(command) => command.run(context).await,
+        Command::Watch(command) => command.run(context).await,
         Command::Plan(command) => command.run(context).await,
         Command::Engine(command) => command.run(),
         Command::Info(command) => command.run(context).await,

@@ -2,6 +2,7 @@
 //! `logs` that writes to the standard streams.
 
 mod board;
+mod build;
 mod failure;
 mod human;
 mod progress;
@@ -11,6 +12,7 @@ mod template;
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+pub(crate) use build::BuildView;
 pub(crate) use failure::{Failure, Outcome, WithContext};
 pub(crate) use human::{age, bytes, seconds, significant_bytes};
 pub(crate) use progress::{Meter, Mode, Phase, Subject};

@@ -12,9 +12,10 @@ use super::context::Context;
 use super::prepare::Prepared;
 use super::signals::Interrupts;
 use super::up::Up;
+use super::watch::Watching;
 use crate::apply::{self, Notice, Options, Watch};
 use crate::logs::{Follower, Following, Printer, Source, prefix};
-use crate::ui::{Mode, Outcome};
+use crate::ui::{Failure, Mode, Outcome};
 
 /// See the module.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(super) struct Attached<'a> {
     pub(super) since: String,
     pub(super) services: BTreeSet<String>,
     pub(super) up: &'a Up,
+    /// Files that are watched meanwhile.
+    pub(super) watching: Option<Watching<'a>>,
 }
 
 /// Why the output ends.
@@ -36,6 +39,8 @@ enum End {
     /// One container ended, and that ends all.
     Abort(u8),
     Interrupt,
+    /// Files cannot be watched any more.
+    Failed(Failure),
 }
 
 impl Attached<'_> {
@@ -54,12 +59,15 @@ impl Attached<'_> {
         for container in &running {
             self.follow(&mut follower, &container.id, container.name());
         }
+        let watching = self.watching.take();
         let end = tokio::select! {
             end = self.show(&mut follower) => end,
             _ = interrupts.next() => End::Interrupt,
+            failure = watch(watching) => End::Failed(failure),
         };
         let code = match end {
             End::All(code) => return Ok(code),
+            End::Failed(failure) => return Err(failure),
             End::Abort(code) => {
                 self.context.ui.note("Aborting on container exit...");
                 code
@@ -124,7 +132,7 @@ impl Attached<'_> {
 
     async fn show(&mut self, follower: &mut Follower) -> End {
         let mut code = 0;
-        while follower.is_live() {
+        while follower.is_live() || self.up.watches() {
             tokio::select! {
                 following = follower.next() => {
                     let Following::Ended(id) = following else { continue };
@@ -200,6 +208,17 @@ impl Attached<'_> {
         {
             follower.remark(id, &format!("exited with code {}", seen.state.exit_code));
         }
+    }
+}
+
+/// Watches files, if there are any to be watched.
+async fn watch(watching: Option<Watching<'_>>) -> Failure {
+    match watching {
+        Some(mut watching) => match Box::pin(watching.run()).await {
+            Ok(never) => match never {},
+            Err(failure) => failure,
+        },
+        None => std::future::pending().await,
     }
 }
 

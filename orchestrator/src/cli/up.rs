@@ -11,6 +11,7 @@ use super::context::Context;
 use super::follow::Attached;
 use super::prepare::{Making, Prepared, prepare};
 use super::signals::Interrupts;
+use super::watch::Watching;
 use crate::apply::{self, Options, Summary};
 use crate::ui::{Failure, Outcome, Style, seconds};
 
@@ -62,6 +63,9 @@ pub(super) struct Up {
     /// The time before each line of output
     #[arg(long)]
     timestamps: bool,
+    /// Bring files into the containers when they are saved
+    #[arg(short, long, conflicts_with_all = ["detach", "wait", "no_start", "no_build"])]
+    watch: bool,
     /// A menu of keys; there is none, so only `--menu=false` is taken
     #[arg(
         long,
@@ -135,6 +139,13 @@ impl Up {
             _ = interrupts.next() => return Ok(130),
         };
         self.check_services(&prepared)?;
+        let watching = match (self.watch, &prepared.scope.project) {
+            (true, Some(project)) => {
+                let (services, quiet) = (&self.making.services, self.making.quiet_build);
+                Some(Watching::open(context, project, services, quiet, true).await?)
+            }
+            _ => None,
+        };
         let watch = prepared.watch().await?;
         let mut notices = watch.subscribe();
         let options = Options {
@@ -150,7 +161,9 @@ impl Up {
             Ok(_) => return Ok(0),
             // An attached `up` takes back what it started.
             Err(failure) if failure.code() == 130 && !detached => {
-                context.ui.note(failure.render(context.ui.color_err).trim_end());
+                context
+                    .ui
+                    .note(failure.render(context.ui.color_err).trim_end());
                 let again = Interrupts::catch()?;
                 super::follow::stop_all(context, &prepared, &watch, self.timeout, again).await?;
                 return Ok(130);
@@ -179,6 +192,7 @@ impl Up {
             since: began,
             services: self.attached_services(&prepared),
             up: &self,
+            watching,
         };
         Box::pin(attached.run(interrupts)).await
     }
@@ -196,14 +210,15 @@ impl Up {
 
     /// Services that options name must be among those in play.
     fn check_services(&self, prepared: &Prepared) -> Outcome<()> {
-        let named = [
-            ("--attach", &self.attach),
-            ("--no-attach", &self.no_attach),
-        ];
+        let named = [("--attach", &self.attach), ("--no-attach", &self.no_attach)];
         let named = named
             .into_iter()
             .flat_map(|(option, names)| names.iter().map(move |name| (option, name)))
-            .chain(self.exit_code_from.iter().map(|name| ("--exit-code-from", name)));
+            .chain(
+                self.exit_code_from
+                    .iter()
+                    .map(|name| ("--exit-code-from", name)),
+            );
         for (option, name) in named {
             if !prepared.services.contains(name) {
                 let known: Vec<&str> = prepared.services.iter().map(String::as_str).collect();
@@ -239,6 +254,11 @@ impl Up {
 
     pub(super) fn exit_code_from(&self) -> Option<&str> {
         self.exit_code_from.as_deref()
+    }
+
+    /// Whether it goes on although every container has ended.
+    pub(super) fn watches(&self) -> bool {
+        self.watch
     }
 
     pub(super) fn timeout(&self) -> Option<i64> {

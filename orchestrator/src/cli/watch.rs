@@ -17,7 +17,7 @@ use super::exec::run_in;
 use super::prepare::{Making, prepare};
 use super::signals::Interrupts;
 use crate::apply::Options;
-use crate::ui::{Failure, Outcome, WithContext as _};
+use crate::ui::{Failure, Mode, Outcome, WithContext as _};
 use crate::watch::{Batch, Change, Rule, Source, archive, batch, rules};
 
 /// See the module.
@@ -229,7 +229,7 @@ impl<'a> Watching<'a> {
         let plan = planning::restart(&session.scope.desired, &session.observed, &choices);
         let plan = plan.map_err(|error| session.scope.failure(&error))?;
         self.context
-            .carry_out(&session, &plan, Options::default())
+            .carry_out(&session, &plan, plainly())
             .await?;
         self.context
             .ui
@@ -273,7 +273,7 @@ impl<'a> Watching<'a> {
         let prepared = prepare(self.context, &making, false, false).await?;
         let watch = prepared.watch().await?;
         prepared
-            .execute(self.context, &watch, Options::default())
+            .execute(self.context, &watch, plainly())
             .await?;
         if self.prune {
             let filters = bowline_api::Filters::new().with("dangling", "true").with(
@@ -286,6 +286,14 @@ impl<'a> Watching<'a> {
             .ui
             .note(format!("Rebuilt {}", names(&services)));
         Ok(())
+    }
+}
+
+/// There may be output of containers on the screen, which a picture of progress must not paint over.
+fn plainly() -> Options {
+    Options {
+        mode: Some(Mode::Plain),
+        ..Options::default()
     }
 }
 

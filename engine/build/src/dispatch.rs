@@ -6,6 +6,7 @@
 
 mod copy;
 mod env;
+mod epoch;
 mod expose;
 mod history;
 mod metadata;
@@ -199,7 +200,8 @@ pub fn lower(
             graph.sources.len() - 1
         }
     };
-    let target = stage::Build {
+    let created = epoch::created(options)?;
+    let mut target = stage::Build {
         graph,
         file,
         options,
@@ -212,6 +214,9 @@ pub fn lower(
     }
     .target()?;
     remarks.verdict(target_span(file))?;
+    for step in &mut target.steps {
+        step.record.created.clone_from(&created);
+    }
     graph.targets.push(target);
     Ok(Lowered::Done {
         warnings: remarks.warnings,

@@ -322,7 +322,8 @@ pub struct Target {
 /// An instruction in an image's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// As the stock builder writes it, but for the time. `empty_layer` is set where `layer` is none.
+    /// As the stock builder writes it. `empty_layer` is set where `layer` is none. It has a time only where the build
+    /// was told one (`SOURCE_DATE_EPOCH`), which is that of the image too.
     pub record: HistoryRecord,
     /// The vertex whose difference to its base is the layer.
     pub layer: Option<VertexId>,

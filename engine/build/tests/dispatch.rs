@@ -214,3 +214,63 @@ fn images_are_those_of_the_stock_builder() {
         .collect();
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
+
+/// Two services in one graph: the second is built on the first, and asks for it by name until it is there.
+#[test]
+fn a_target_is_a_context_of_another_one() {
+    let base = parse("FROM scratch\nENV A=1\nCOPY a.txt /\n").unwrap();
+    let app = parse("FROM base\nCOPY --from=base /a.txt /b\nRUN true\n").unwrap();
+    let mut graph = Graph::default();
+    let mut options = Options::new("app", ContextId::new("main"));
+    let context = NamedContext::Target("base".to_owned());
+    options.contexts.insert("base".to_owned(), context);
+    let bases = Bases::default();
+    let Lowered::Needs(needs) = lower(&mut graph, &app, &options, &bases).unwrap() else {
+        panic!("nothing was asked for");
+    };
+    assert!(matches!(needs.as_slice(), [Need::Target { name, .. }] if name == "base"));
+    assert!(graph.vertices.is_empty() && graph.targets.is_empty());
+
+    let first = Options::new("base", ContextId::new("main"));
+    lower(&mut graph, &base, &first, &bases).unwrap();
+    lower(&mut graph, &app, &options, &bases).unwrap();
+    let (base, app) = (graph.target("base").unwrap(), graph.target("app").unwrap());
+    let inputs = graph.vertex(app.result).op.inputs();
+    assert_eq!(
+        graph.vertex(inputs[0]).op.inputs(),
+        [base.result, base.result]
+    );
+    assert!(app.config.config.env.contains(&"A=1".to_owned()));
+    let history = app.steps.iter().map(|step| step.record.created_by.as_str());
+    assert_eq!(
+        history.collect::<Vec<_>>(),
+        [
+            "ENV A=1",
+            "COPY a.txt / # buildkit",
+            "COPY /a.txt /b # buildkit",
+            "RUN /bin/sh -c true # buildkit",
+        ]
+    );
+    assert_eq!(graph.sources.len(), 2);
+
+    // The same Dockerfile once more adds a target and no step.
+    let before = graph.vertices.len();
+    options.name = "again".to_owned();
+    lower(
+        &mut graph,
+        &parse("FROM base\nRUN true\n").unwrap(),
+        &options,
+        &bases,
+    )
+    .unwrap();
+    assert_eq!(graph.vertices.len(), before + 1);
+    options.name = "more".to_owned();
+    lower(
+        &mut graph,
+        &parse("FROM base\nRUN true\n").unwrap(),
+        &options,
+        &bases,
+    )
+    .unwrap();
+    assert_eq!(graph.vertices.len(), before + 1);
+}

@@ -162,6 +162,8 @@ pub enum Mistake {
     },
     #[error("{0} names can not be blank after expansion")]
     BlankExpanded(&'static str),
+    #[error("SOURCE_DATE_EPOCH is a number of seconds since 1970, not `{0}`")]
+    Epoch(String),
     #[error("invalid signal: {0}")]
     Signal(String),
     #[error("invalid port: \"{0}\"")]

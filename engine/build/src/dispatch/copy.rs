@@ -96,13 +96,18 @@ impl Build<'_> {
         let exclude = transfer.exclude.clone();
         Ignore::new(exclude.iter().map(String::as_str))
             .map_err(|error| Fault::new(error, instruction.span))?;
+        // The stock builder forgets the flag when it sees a mode. Names of owners need the base to be looked up in, so
+        // that such a copy cannot stand apart from it.
+        let numeric = chown
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b':');
+        let link = transfer.link && mode.is_none() && numeric;
         let op = Op::Copy(Box::new(graph::Copy {
             base: stage.vertex,
             sources,
             dest: destination(&stage.dir, &dest),
             chown: (!chown.is_empty()).then_some(chown),
-            // The stock builder forgets the one when it sees the other.
-            link: transfer.link && mode.is_none(),
+            link,
             chmod: mode,
             exclude,
         }));

@@ -233,6 +233,23 @@ pub fn render_all(diagnostics: &[Diagnostic], sources: &Sources, color: bool) ->
     out
 }
 
+/// For programs: an object in each line, with `error` as other failures of the command line have it.
+#[must_use]
+pub fn render_json(diagnostics: &[Diagnostic], sources: &Sources) -> String {
+    let mut out = String::new();
+    for diagnostic in diagnostics {
+        let mut object = serde_json::json!({"error": diagnostic.severity == Severity::Error});
+        if let (Some(all), serde_json::Value::Object(own)) =
+            (object.as_object_mut(), diagnostic.to_json(sources))
+        {
+            all.extend(own);
+        }
+        // Writing to a string cannot fail.
+        let _written = writeln!(out, "{object}");
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,14 +6,19 @@
 
 mod decode;
 pub mod diagnostic;
+pub mod explain;
 pub mod grammar;
 pub mod load;
 mod merge;
 pub mod model;
+pub mod origin;
 pub mod print;
+pub mod schema;
+mod shape;
 mod similar;
 pub mod source;
 pub mod support;
+mod warnings;
 pub mod yaml;
 
-pub use load::{Env, Faults, Files, Loaded, Options, load};
+pub use load::{Env, Faults, Files, Inspection, Loaded, Options, inspect, load};

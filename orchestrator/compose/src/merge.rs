@@ -1,23 +1,27 @@
 //! Laying one document over another, with Compose's rule for each place.
 
+use std::collections::HashSet;
+
 use crate::diagnostic::Diagnostic;
-use crate::yaml::{Entry, Mapping, MergeTag, Node, Value};
+use crate::yaml::{Entry, Mapping, Node, Resolved, Value};
 
 /// How values meet at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
-    /// Mappings by key, lists appended, scalars replaced.
+    /// Mappings by key; lists appended, what is there already but once; scalars replaced.
     Default,
     /// The later one is taken whole.
     Replace,
-    /// `KEY=VALUE` lists and mappings are the same; the later value of a key wins.
-    Pairs,
-    /// A single value is a list of one; lists are appended.
+    /// Mappings are lists of `KEY=VALUE`, single values lists of one; lists are appended.
     List,
-    /// `name: address` and `name=address` are the same; nothing is replaced.
+    /// The same, but what is there already is not added again.
     Hosts,
     /// A list of names is a mapping of names to nothing.
     Names,
+    /// A list of services is a mapping of services to the usual condition.
+    Dependencies,
+    /// A string is the context.
+    Build,
     /// Options are merged only while the driver stays the same.
     Logging,
     /// Subnets: the later list wins unless it speaks of the same subnet.
@@ -26,26 +30,28 @@ enum Rule {
 
 fn rule(path: &[&str]) -> Rule {
     match path {
-        ["services", _, "command" | "entrypoint"] | ["services", _, "healthcheck", "test"] => {
-            Rule::Replace
-        }
-        ["services", _, "ulimits", _] => Rule::Replace,
-        [
-            "services",
-            _,
-            "environment" | "labels" | "annotations" | "sysctls",
-        ]
-        | ["services", _, "deploy", "labels"]
-        | ["networks" | "volumes" | "configs" | "secrets", _, "labels"] => Rule::Pairs,
-        [
-            "services",
-            _,
-            "dns" | "dns_opt" | "dns_search" | "env_file" | "label_file" | "tmpfs",
-        ] => Rule::List,
-        ["services", _, "extra_hosts"] => Rule::Hosts,
-        ["services", _, "depends_on" | "networks" | "models"] => Rule::Names,
-        ["services", _, "logging"] => Rule::Logging,
+        ["networks" | "volumes", _, "labels"] => Rule::List,
         ["networks", _, "ipam", "config"] => Rule::Pools,
+        ["services", _, rest @ ..] => service_rule(rest),
+        _ => Rule::Default,
+    }
+}
+
+fn service_rule(path: &[&str]) -> Rule {
+    match path {
+        ["command" | "entrypoint"] | ["healthcheck", "test"] | ["ulimits", _] => Rule::Replace,
+        [
+            "annotations" | "dns" | "dns_opt" | "dns_search" | "env_file" | "environment"
+            | "label_file" | "labels" | "sysctls" | "tmpfs",
+        ]
+        | ["build", "args" | "additional_contexts" | "labels"]
+        | ["deploy", "labels"]
+        | ["volumes", _, "volume", "labels"] => Rule::List,
+        ["extra_hosts"] | ["build", "extra_hosts"] => Rule::Hosts,
+        ["networks" | "models"] => Rule::Names,
+        ["depends_on"] => Rule::Dependencies,
+        ["build"] => Rule::Build,
+        ["logging"] => Rule::Logging,
         _ => Rule::Default,
     }
 }
@@ -55,50 +61,37 @@ pub(crate) fn merge(base: Node, over: Node, faults: &mut Vec<Diagnostic>) -> Nod
     at(base, over, &mut Vec::new(), faults)
 }
 
-/// Lays one service onto another, as `extends` does.
-pub(crate) fn merge_service(base: Node, over: Node, faults: &mut Vec<Diagnostic>) -> Node {
-    at(
-        base,
-        over,
-        &mut vec!["services".to_owned(), "*".to_owned()],
-        faults,
-    )
-}
-
-/// Deletes what `!reset` still marks once everything is merged.
-pub(crate) fn drop_resets(node: &mut Node) {
-    match &mut node.value {
-        Value::Scalar(_) => {}
-        Value::Sequence(items) => {
-            items.retain(|item| item.tag != Some(MergeTag::Reset));
-            items.iter_mut().for_each(drop_resets);
-        }
-        Value::Mapping(mapping) => {
-            mapping.retain(|_, entry| entry.value.tag != Some(MergeTag::Reset));
-            mapping
-                .values_mut()
-                .for_each(|entry| drop_resets(&mut entry.value));
-        }
-    }
+/// Lays one entry of a section onto another, as `extends` and `include` do.
+pub(crate) fn merge_entry_of(
+    section: &str,
+    name: &str,
+    base: Node,
+    over: Node,
+    faults: &mut Vec<Diagnostic>,
+) -> Node {
+    let mut path = vec![section.to_owned(), name.to_owned()];
+    at(base, over, &mut path, faults)
 }
 
 fn at(base: Node, over: Node, path: &mut Vec<String>, faults: &mut Vec<Diagnostic>) -> Node {
-    if over.tag.is_some() || base.tag == Some(MergeTag::Reset) || base.is_null() {
-        return over;
-    }
     let segments: Vec<&str> = path.iter().map(String::as_str).collect();
     let rule = rule(&segments);
-    // Nothing on top of something changes nothing; only a variable without value is a statement.
-    if over.is_null() && rule != Rule::Replace {
+    if rule == Rule::Replace {
+        return over;
+    }
+    if over.is_null() {
         return base;
     }
+    if base.is_null() {
+        return over;
+    }
     match rule {
-        Rule::Replace => over,
-        Rule::Default => default(base, over, path, faults),
-        Rule::Pairs => pairs(base, over, faults),
-        Rule::List => default(as_list(base), as_list(over), path, faults),
-        Rule::Hosts => hosts(base, over, faults),
-        Rule::Names => default(names_to_map(base), names_to_map(over), path, faults),
+        Rule::Default | Rule::Replace => default(base, over, path, faults),
+        Rule::List => list(base, over),
+        Rule::Hosts => hosts(base, over),
+        Rule::Names => default(names(base, false), names(over, false), path, faults),
+        Rule::Dependencies => default(names(base, true), names(over, true), path, faults),
+        Rule::Build => default(context(base), context(over), path, faults),
         Rule::Logging => logging(base, over, path, faults),
         Rule::Pools => pools(base, over, path, faults),
     }
@@ -108,10 +101,9 @@ fn default(base: Node, over: Node, path: &mut Vec<String>, faults: &mut Vec<Diag
     let span = over.span;
     let (base_kind, over_kind, base_span) = (base.kind(), over.kind(), base.span);
     match (base.value, over.value) {
-        (Value::Scalar(_), value @ Value::Scalar(_)) => Node::new(value, span),
-        (Value::Sequence(mut items), Value::Sequence(more)) => {
-            items.extend(more);
-            Node::new(Value::Sequence(items), span)
+        (Value::Scalar(_), value) => Node::new(value, span),
+        (Value::Sequence(items), Value::Sequence(more)) => {
+            Node::new(Value::Sequence(joined(items, more)), span)
         }
         (Value::Mapping(mut mapping), Value::Mapping(more)) => {
             for (key, entry) in more {
@@ -145,10 +137,6 @@ fn merge_entry(
     path: &mut Vec<String>,
     faults: &mut Vec<Diagnostic>,
 ) {
-    if entry.value.tag == Some(MergeTag::Reset) {
-        mapping.shift_remove(&key);
-        return;
-    }
     match mapping.get_mut(&key) {
         None => {
             mapping.insert(key, entry);
@@ -162,130 +150,84 @@ fn merge_entry(
     }
 }
 
-fn pairs(base: Node, over: Node, faults: &mut Vec<Diagnostic>) -> Node {
+/// The items of both, those of the second that the first has not yet.
+fn joined(mut items: Vec<Node>, more: Vec<Node>) -> Vec<Node> {
+    let known: HashSet<String> = items.iter().map(Node::fingerprint).collect();
+    items.extend(
+        more.into_iter()
+            .filter(|item| !known.contains(&item.fingerprint())),
+    );
+    items
+}
+
+fn list(base: Node, over: Node) -> Node {
     let span = over.span;
-    match (pairs_to_map(base), pairs_to_map(over)) {
-        (Ok(mut base), Ok(over)) => {
-            for (key, entry) in over {
-                if entry.value.tag == Some(MergeTag::Reset) {
-                    base.shift_remove(&key);
-                } else {
-                    base.insert(key, entry);
-                }
-            }
-            Node::new(Value::Mapping(base), span)
-        }
-        // Something else than pairs: whatever it is, the decoder refuses it with its place.
-        (Err(base), Ok(over)) => default(
-            base,
-            Node::new(Value::Mapping(over), span),
-            &mut vec![],
-            faults,
-        ),
-        (_, Err(over)) => over,
-    }
-}
-
-/// A mapping, or a list of `KEY=VALUE`, as a mapping. A key alone maps to nothing.
-pub(crate) fn pairs_to_map(node: Node) -> Result<Mapping, Node> {
-    let items = match node.value {
-        Value::Mapping(mapping) => return Ok(mapping),
-        Value::Sequence(items) => items,
-        Value::Scalar(_) => return Err(node),
-    };
-    let mut mapping = Mapping::new();
-    for item in items {
-        let Value::Scalar(scalar) = &item.value else {
-            return Err(item);
-        };
-        let (key, value) = match scalar.text.split_once('=') {
-            Some((key, value)) => (key.to_owned(), Node::text(value, item.span)),
-            None => (scalar.text.clone(), Node::null(item.span)),
-        };
-        mapping.insert(
-            key,
-            Entry {
-                key_span: item.span,
-                value,
-            },
-        );
-    }
-    Ok(mapping)
-}
-
-fn as_list(node: Node) -> Node {
-    match node.value {
-        Value::Sequence(_) => node,
-        _ => Node {
-            span: node.span,
-            tag: None,
-            value: Value::Sequence(vec![node]),
-        },
-    }
-}
-
-/// A list of names as a mapping of names to nothing.
-fn names_to_map(node: Node) -> Node {
-    let Value::Sequence(items) = node.value else {
-        return node;
-    };
-    let entries = items.into_iter().filter_map(|item| match &item.value {
-        Value::Scalar(scalar) => {
-            let entry = Entry {
-                key_span: item.span,
-                value: Node::null(item.span),
-            };
-            Some((scalar.text.clone(), entry))
-        }
-        _ => None,
-    });
-    Node {
-        value: Value::Mapping(entries.collect()),
-        span: node.span,
-        tag: node.tag,
-    }
-}
-
-/// Both sides as `name=address` items, without exact repetitions.
-fn hosts(base: Node, over: Node, faults: &mut Vec<Diagnostic>) -> Node {
-    let span = over.span;
-    let mut items = hosts_to_list(base, faults);
-    for item in hosts_to_list(over, faults) {
-        if !items.iter().any(|known| known.value == item.value) {
-            items.push(item);
-        }
-    }
+    let mut items = to_items(base);
+    items.extend(to_items(over));
     Node::new(Value::Sequence(items), span)
 }
 
-/// The `name=address` items of either form of `extra_hosts`.
-pub(crate) fn hosts_to_list(node: Node, faults: &mut Vec<Diagnostic>) -> Vec<Node> {
-    let wrong = |node: &Node| {
-        Diagnostic::error("compose::wrong-type", "an extra host is `name=address`")
-            .at(node.span, format!("this is {}", node.kind()))
+fn hosts(base: Node, over: Node) -> Node {
+    let span = over.span;
+    let items = joined(to_items(base), to_items(over));
+    Node::new(Value::Sequence(items), span)
+}
+
+/// A list as it is, a mapping as sorted `KEY=VALUE` items, a string as a list of one.
+pub(crate) fn to_items(node: Node) -> Vec<Node> {
+    let mapping = match node.value {
+        Value::Sequence(items) => return items,
+        Value::Scalar(_) => return vec![node],
+        Value::Mapping(mapping) => mapping,
     };
-    let mut out = Vec::new();
-    match node.value {
-        Value::Sequence(items) => out = items,
-        Value::Mapping(mapping) => {
-            for (name, entry) in mapping {
-                let addresses = match entry.value.value {
-                    Value::Sequence(items) => items,
-                    _ => vec![entry.value],
-                };
-                for address in addresses {
-                    match &address.value {
-                        Value::Scalar(scalar) => {
-                            out.push(Node::text(format!("{name}={}", scalar.text), address.span));
-                        }
-                        _ => faults.push(wrong(&address)),
-                    }
-                }
+    let mut items: Vec<Node> = Vec::new();
+    for (key, entry) in mapping {
+        let span = entry.value.span;
+        let text = |value: &Node| {
+            let value = value.resolved().and_then(Resolved::to_text);
+            value.map_or_else(|| key.clone(), |value| format!("{key}={value}"))
+        };
+        match &entry.value.value {
+            Value::Sequence(values) => {
+                items.extend(values.iter().map(|value| Node::text(text(value), span)));
             }
+            _ if entry.value.is_null() => items.push(Node::text(key.clone(), entry.key_span)),
+            _ => items.push(Node::text(text(&entry.value), span)),
         }
-        Value::Scalar(_) => faults.push(wrong(&node)),
     }
-    out
+    items.sort_by(|left, right| left.as_text().cmp(&right.as_text()));
+    items
+}
+
+/// A list of names as a mapping of names to nothing, or to the usual dependency.
+fn names(node: Node, dependency: bool) -> Node {
+    let span = node.span;
+    let Value::Sequence(items) = node.value else {
+        return node;
+    };
+    let usual = |span| match dependency {
+        false => Node::null(span),
+        true => Node::mapped(
+            [
+                ("condition", Node::text("service_started", span)),
+                ("required", Node::plain("true", span)),
+            ],
+            span,
+        ),
+    };
+    let entries = items
+        .iter()
+        .filter_map(|item| Some((item.as_text()?.to_owned(), usual(item.span))));
+    Node::mapped(entries.collect::<Vec<_>>(), span)
+}
+
+/// A build that is only a context as a mapping.
+fn context(node: Node) -> Node {
+    let span = node.span;
+    match node.as_text() {
+        Some(_) => Node::mapped([("context", node)], span),
+        None => node,
+    }
 }
 
 fn logging(base: Node, over: Node, path: &mut Vec<String>, faults: &mut Vec<Diagnostic>) -> Node {
@@ -296,20 +238,30 @@ fn logging(base: Node, over: Node, path: &mut Vec<String>, faults: &mut Vec<Diag
     }
 }
 
+/// The pools of both lists: those of the second, and of the first where the second speaks of the
+/// same subnet.
 fn pools(base: Node, over: Node, path: &mut Vec<String>, faults: &mut Vec<Diagnostic>) -> Node {
     let span = over.span;
     let (Value::Sequence(before), Value::Sequence(after)) = (&base.value, &over.value) else {
         return default(base, over, path, faults);
     };
     let subnet = |node: &Node| node.get("subnet").and_then(|s| s.resolved()?.to_text());
-    let merged = after.iter().map(|pool| {
-        match before
-            .iter()
-            .find(|old| subnet(old).is_some() && subnet(old) == subnet(pool))
-        {
-            Some(old) => default(old.clone(), pool.clone(), path, faults),
-            None => pool.clone(),
+    let mut out: Vec<Node> = Vec::new();
+    for original in before {
+        let mut original = original.clone();
+        for pool in after {
+            let known =
+                |out: &[Node], of: &Node| out.iter().position(|other| subnet(other) == subnet(of));
+            if subnet(pool) != subnet(&original) && known(&out, pool).is_none() {
+                out.push(pool.clone());
+                continue;
+            }
+            original = default(original, pool.clone(), path, faults);
+            match known(&out, &original) {
+                Some(place) => out[place] = original.clone(),
+                None => out.push(original.clone()),
+            }
         }
-    });
-    Node::new(Value::Sequence(merged.collect()), span)
+    }
+    Node::new(Value::Sequence(out), span)
 }

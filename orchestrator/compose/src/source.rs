@@ -74,6 +74,17 @@ impl Sources {
         self.0.get(id.0)
     }
 
+    /// Every source, in the order they were read.
+    pub fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.0.iter()
+    }
+
+    /// The first source of a name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<SourceId> {
+        self.0.iter().position(|s| s.name == name).map(SourceId)
+    }
+
     /// The text under a span, empty if the span is foreign to this set.
     #[must_use]
     pub fn slice(&self, span: Span) -> &str {

@@ -5,8 +5,10 @@ use std::io::Read as _;
 use std::path::Path;
 
 use bowline_client::{Client, Lease};
-use bowline_compose::load::{FileError, Files, Loaded, Options, load};
+use bowline_compose::diagnostic::{self, Diagnostic};
+use bowline_compose::load::{self, Faults, FileError, Files, Loaded, Options};
 use bowline_compose::model::Project;
+use bowline_compose::source::Sources;
 use bowline_plan::{Desired, Knowledge, Observed, Plan, PlanError};
 use tokio::sync::watch as flag;
 
@@ -14,7 +16,7 @@ use super::Globals;
 use super::signals::Interrupts;
 use crate::apply::{self, Execution, Summary, Watch};
 use crate::autostart::{self, Environment};
-use crate::ui::{Failure, Meter, Outcome, Ui, WithContext as _};
+use crate::ui::{Failure, Meter, Mode, Outcome, Ui, WithContext as _};
 
 /// See the module.
 #[derive(Debug)]
@@ -66,9 +68,10 @@ impl Context {
         autostart::connect(self.globals.host.as_deref(), &self.environment).await
     }
 
-    fn load(&self, services: &[String], skip_env_files: bool) -> Result<Loaded, (Failure, bool)> {
+    /// What the command line says about loading.
+    pub(super) fn options(&self, services: &[String], skip_env_files: bool) -> Options {
         let globals = &self.globals;
-        let options = Options {
+        Options {
             cwd: self.cwd.clone(),
             files: globals.files.clone(),
             project_directory: globals.project_directory.clone(),
@@ -77,30 +80,65 @@ impl Context {
             env_files: globals.env_files.clone(),
             services: services.to_vec(),
             skip_env_files,
-        };
-        load(&Disk, &self.environment, &options).map_err(|faults| {
-            let text = faults.render(self.ui.color_err);
-            let no_file = faults
-                .diagnostics
-                .iter()
-                .all(|fault| fault.code == "compose::no-file");
-            (Failure::rendered(text, 1), no_file)
-        })
+            ..Options::default()
+        }
     }
 
-    /// The project of the Compose files; warnings are printed.
+    /// The project that some options lead to.
+    pub(super) fn load(&self, options: &Options) -> Result<Loaded, (Failure, bool)> {
+        load::load(&Disk, &self.environment, options).map_err(|faults| self.faulty(&faults))
+    }
+
+    /// The merged files as they are before they become a project.
+    pub(super) fn tree(&self, options: &Options) -> Outcome<serde_json::Value> {
+        load::tree(&Disk, &self.environment, options).map_err(|faults| self.faulty(&faults).0)
+    }
+
+    /// Diagnostics for whoever reads them: people, or a program that asked for JSON.
+    pub(super) fn told(&self, diagnostics: &[Diagnostic], sources: &Sources) -> String {
+        match self.ui.mode {
+            Mode::Json => diagnostic::render_json(diagnostics, sources),
+            _ => diagnostic::render_all(diagnostics, sources, self.ui.color_err),
+        }
+    }
+
+    /// What is refused of a project.
+    pub(super) fn told_refusals(&self, loaded: &Loaded) -> String {
+        let refused = loaded.refusals.iter();
+        let refused: Vec<Diagnostic> = refused.map(|refusal| refusal.diagnostic.clone()).collect();
+        self.told(&refused, &loaded.project.sources)
+    }
+
+    /// The text of faults, and whether all that is wrong is that there is no file.
+    fn faulty(&self, faults: &Faults) -> (Failure, bool) {
+        let text = self.told(&faults.diagnostics, &faults.sources);
+        let no_file = faults
+            .diagnostics
+            .iter()
+            .all(|fault| fault.code == "compose::no-file");
+        (Failure::rendered(text, 1), no_file)
+    }
+
+    /// A project that containers can be made from; warnings are printed, and what cannot be done is
+    /// refused with its place.
     pub(super) fn project(&self, services: &[String]) -> Outcome<Project> {
-        let loaded = self.load(services, false).map_err(|(failure, _)| failure)?;
-        let warnings = loaded.render_warnings(self.ui.color_err);
+        let options = self.options(services, false);
+        let loaded = self.load(&options).map_err(|(failure, _)| failure)?;
+        let refused = self.told_refusals(&loaded);
+        if !refused.is_empty() {
+            return Err(Failure::rendered(refused, 1));
+        }
+        let warnings = self.told(&loaded.warnings, &loaded.project.sources);
         if !warnings.is_empty() {
             self.ui.note(warnings.trim_end());
         }
         Ok(loaded.project)
     }
 
-    /// The project of the Compose files; whoever loads it again prints its warnings.
+    /// A project that is only looked at: what cannot be done with it is not refused.
     pub(super) fn quiet_project(&self, services: &[String]) -> Outcome<Project> {
-        let loaded = self.load(services, false).map_err(|(failure, _)| failure)?;
+        let options = self.options(services, false);
+        let loaded = self.load(&options).map_err(|(failure, _)| failure)?;
         Ok(loaded.project)
     }
 
@@ -109,7 +147,7 @@ impl Context {
         let named = self.globals.project_name.as_ref();
         let named = named.or_else(|| self.environment.get("COMPOSE_PROJECT_NAME"));
         let named = named.filter(|_| self.globals.files.is_empty());
-        match (self.load(services, true), named) {
+        match (self.load(&self.options(services, true)), named) {
             (Ok(loaded), _) => Scope::of(loaded.project, &Knowledge::default()),
             (Err((_, true)), Some(name)) => Ok(Scope::named(name)),
             (Err((failure, true)), None) => Err(failure),
@@ -156,7 +194,9 @@ impl Context {
         let references = project
             .services
             .values()
-            .map(|service| service.image.as_str());
+            .map(|service| crate::build::image_name(&project, service));
+        let references: Vec<String> = references.collect();
+        let references = references.iter().map(String::as_str);
         let knowledge = Knowledge {
             images: apply::image_ids(client, references).await?,
             configs: contents(&project.configs),
@@ -363,7 +403,7 @@ pub(super) fn contents(
 
 /// The real file system, for the loader.
 #[derive(Debug)]
-struct Disk;
+pub(super) struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &str) -> Result<String, FileError> {

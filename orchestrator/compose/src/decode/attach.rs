@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::fields::Fields;
 use super::reader::Decoder;
+use super::settings;
 use crate::grammar::Fault;
-use crate::model::{Attachment, Condition, Dependency, EnvFile};
+use crate::model::{Attachment, Condition, Dependency, EnvFile, ServiceModel};
 use crate::yaml::{Node, Value};
 
 /// A list of names, or a mapping of names to something.
@@ -61,7 +62,7 @@ pub(super) fn depends_on(
 }
 
 fn dependency(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Option<Dependency> {
-    let mut fields = Fields::open(decoder, node, "dependency", path)?;
+    let mut fields = Fields::open(decoder, node, path)?;
     let condition = fields.with("condition", |decoder, path, node| {
         let words = [
             Condition::ServiceStarted,
@@ -74,16 +75,25 @@ fn dependency(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Option<Depe
             &words.map(|condition| (condition.as_str(), condition)),
         )
     });
-    if fields.get("condition").is_none() {
-        let fault = Fault::new(0..0, "no `condition`")
-            .help("add `condition: service_started`, `service_healthy` or `service_completed_successfully`");
-        return fields.decoder.invalid(path, node, fault);
-    }
     Some(Dependency {
         condition: condition?,
         restart: fields.flag("restart"),
         required: fields.boolean("required").unwrap_or(true),
     })
+}
+
+pub(super) fn models(
+    decoder: &mut Decoder<'_>,
+    path: &str,
+    node: &Node,
+) -> BTreeMap<String, Option<ServiceModel>> {
+    names_or_mapping(
+        decoder,
+        path,
+        node,
+        || Some(None),
+        |decoder, path, node| settings::service_model(decoder, path, node).map(Some),
+    )
 }
 
 pub(super) fn networks(
@@ -101,19 +111,17 @@ pub(super) fn networks(
 }
 
 fn attachment(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Option<Attachment> {
-    let mut fields = Fields::open(decoder, node, "attachment", path)?;
+    let mut fields = Fields::open(decoder, node, path)?;
     Some(Attachment {
-        aliases: fields.unique("aliases"),
+        aliases: fields.strings("aliases"),
         driver_opts: fields.pairs("driver_opts"),
-        gw_priority: fields
-            .integer("gw_priority")
-            .filter(|priority| *priority != 0),
+        gw_priority: fields.nonzero("gw_priority"),
         interface_name: fields.string("interface_name"),
         ipv4_address: fields.with("ipv4_address", address::<std::net::Ipv4Addr>),
         ipv6_address: fields.with("ipv6_address", address::<std::net::Ipv6Addr>),
-        link_local_ips: fields.unique("link_local_ips"),
+        link_local_ips: fields.strings("link_local_ips"),
         mac_address: fields.string("mac_address"),
-        priority: fields.integer("priority").filter(|priority| *priority != 0),
+        priority: fields.nonzero("priority"),
     })
 }
 
@@ -123,53 +131,23 @@ fn address<T: std::str::FromStr>(
     node: &Node,
 ) -> Option<String> {
     let text = decoder.string(path, node)?;
+    if text.is_empty() {
+        return None;
+    }
     if text.parse::<T>().is_ok() {
         return Some(text);
     }
-    decoder.invalid(
-        path,
-        node,
-        Fault::new(0..text.len(), "this is not such an address"),
-    )
+    let fault = Fault::new(0..text.len(), "this is not such an address");
+    decoder.refuse(path, node, fault);
+    Some(text)
 }
 
-/// `env_file`: a path, or a list of paths and long forms; a path counts once.
-pub(super) fn env_files(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Vec<EnvFile> {
-    let mut files: Vec<EnvFile> = Vec::new();
-    for item in decoder.items(path, node) {
-        let file = if item.mapping().is_some() {
-            env_file(decoder, path, item)
-        } else {
-            decoder.string(path, item).map(|path| EnvFile {
-                path,
-                required: true,
-                format: None,
-            })
-        };
-        let Some(file) = file else { continue };
-        decoder.remember(&format!("{path}/{}", files.len()), None, item.span);
-        match files.iter_mut().find(|known| known.path == file.path) {
-            Some(known) => *known = file,
-            None => files.push(file),
-        }
-    }
-    files
-}
-
-fn env_file(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Option<EnvFile> {
-    let mut fields = Fields::open(decoder, node, "env_file", path)?;
-    let format = fields.with("format", |decoder, path, node| {
-        decoder
-            .word(path, node, &[("raw", "raw")])
-            .map(str::to_owned)
-    });
-    let required = fields.boolean("required").unwrap_or(true);
-    match fields.string("path") {
-        Some(path) => Some(EnvFile {
-            path,
-            required,
-            format,
-        }),
-        None => decoder.invalid(path, node, Fault::new(0..0, "no `path`")),
-    }
+/// A file of variables.
+pub(super) fn env_file(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Option<EnvFile> {
+    let mut fields = Fields::open(decoder, node, path)?;
+    Some(EnvFile {
+        path: fields.string("path").unwrap_or_default(),
+        required: fields.boolean("required").unwrap_or(true),
+        format: fields.string("format"),
+    })
 }

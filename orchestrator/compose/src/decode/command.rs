@@ -28,7 +28,7 @@ pub(super) fn healthcheck(
     path: &str,
     node: &Node,
 ) -> Option<Healthcheck> {
-    let mut fields = Fields::open(decoder, node, "healthcheck", path)?;
+    let mut fields = Fields::open(decoder, node, path)?;
     Some(Healthcheck {
         test: fields.with("test", probe),
         timeout: fields.duration("timeout"),
@@ -67,23 +67,21 @@ fn probe(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Option<Probe> {
     }
 }
 
+/// A number of containers. One that is negative is a fault of its own.
+pub(super) fn replicas(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Option<u32> {
+    decoder.natural(path, node)
+}
+
+/// What an engine can make of the word; the word itself is kept beside it.
 pub(super) fn restart(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Option<RestartPolicy> {
     let text = decoder.string(path, node)?;
     if let Some(times) = text.strip_prefix("on-failure:") {
-        return times
-            .parse()
-            .map(RestartPolicy::OnFailure)
-            .ok()
-            .or_else(|| {
-                let fault = Fault::new(
-                    11..text.len(),
-                    format!("`{times}` is not a number of times"),
-                );
-                decoder.invalid(path, node, fault)
-            });
-    }
-    if text.is_empty() {
-        return None;
+        let times_read = times.parse().map(RestartPolicy::OnFailure).ok();
+        if times_read.is_none() {
+            let message = format!("`{times}` is not a number of times");
+            decoder.refuse(path, node, Fault::new(11..text.len(), message));
+        }
+        return times_read;
     }
     let words = [
         ("no", RestartPolicy::No),
@@ -91,7 +89,18 @@ pub(super) fn restart(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Opt
         ("unless-stopped", RestartPolicy::UnlessStopped),
         ("on-failure", RestartPolicy::OnFailure(0)),
     ];
-    decoder.word(path, node, &words)
+    let known = words.iter().find(|(word, _)| *word == text);
+    if known.is_none() && !text.is_empty() {
+        let names = words.map(|(word, _)| word);
+        let message = format!("expected one of {}", names.join(", "));
+        let fault = Fault::new(0..text.len(), message);
+        let fault = match crate::similar::closest(&text, names) {
+            Some(close) => fault.help(format!("did you mean `{close}`?")),
+            None => fault,
+        };
+        decoder.refuse(path, node, fault);
+    }
+    known.map(|(_, policy)| *policy)
 }
 
 pub(super) fn pull_policy(
@@ -113,10 +122,8 @@ pub(super) fn pull_policy(
         "missing" | "if_not_present" => Some(PullPolicy::Missing),
         "daily" => every(Duration(day)),
         "weekly" => every(Duration(7 * day)),
-        "build" => {
-            let fault = Fault::new(0..text.len(), "building images is not supported yet");
-            decoder.invalid(path, node, fault)
-        }
+        "build" => Some(PullPolicy::Build),
+        "refresh" => Some(PullPolicy::Refresh),
         _ => match text.strip_prefix("every_").map(units::duration) {
             Some(Ok(age)) if age > Duration(0) => every(age),
             Some(Err(fault)) => decoder.invalid(path, node, fault.offset(6)),
@@ -145,7 +152,8 @@ pub(super) fn network_mode(
         "" => return None,
         "none" => NetworkMode::None,
         "host" => NetworkMode::Host,
-        "bridge" | "default" => NetworkMode::Bridge,
+        "bridge" => NetworkMode::Bridge,
+        "default" => NetworkMode::Default,
         _ => match text.split_once(':') {
             Some(("service", name)) => NetworkMode::Service(name.to_owned()),
             Some(("container", name)) => NetworkMode::Container(name.to_owned()),

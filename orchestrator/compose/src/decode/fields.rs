@@ -1,14 +1,12 @@
-//! Reading mappings: which keys they may have, and each key with its type.
+//! Reading mappings: each key with its type. Which keys there may be was checked before.
 
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
-use super::reader::{Decoder, described};
-use crate::diagnostic::Diagnostic;
+use super::reader::Decoder;
 use crate::model::{Bytes, Duration};
-use crate::support::{self, Support};
-use crate::yaml::{Mapping, Node, Resolved};
+use crate::yaml::{Mapping, Node};
 
 /// A mapping at a place of the specification.
 pub(super) struct Fields<'d, 's, 'n> {
@@ -18,13 +16,8 @@ pub(super) struct Fields<'d, 's, 'n> {
 }
 
 impl<'d, 's, 'n> Fields<'d, 's, 'n> {
-    /// Opens a mapping and checks its keys; `None` if it is no mapping.
-    pub(super) fn open(
-        decoder: &'d mut Decoder<'s>,
-        node: &'n Node,
-        place: &str,
-        path: &str,
-    ) -> Option<Self> {
+    /// Opens a mapping; `None` if it is no mapping.
+    pub(super) fn open(decoder: &'d mut Decoder<'s>, node: &'n Node, path: &str) -> Option<Self> {
         let Some(mapping) = node.mapping() else {
             return decoder.wrong(
                 if path.is_empty() { "the file" } else { path },
@@ -41,12 +34,6 @@ impl<'d, 's, 'n> Fields<'d, 's, 'n> {
             fields
                 .decoder
                 .remember(&fields.at(key), Some(entry.key_span), entry.value.span);
-            let fault = match support::of(place, key) {
-                Support::Supported => continue,
-                Support::Refused => refused(key, path),
-                Support::Unknown => unknown(key, place, path),
-            };
-            fields.decoder.faults.push(fault.at(entry.key_span, ""));
         }
         Some(fields)
     }
@@ -106,8 +93,42 @@ impl<'d, 's, 'n> Fields<'d, 's, 'n> {
         self.with(key, Decoder::integer)
     }
 
+    /// A size that is not zero.
     pub(super) fn bytes(&mut self, key: &str) -> Option<Bytes> {
-        self.with(key, Decoder::bytes)
+        self.with(key, Decoder::bytes).filter(|bytes| bytes.0 != 0)
+    }
+
+    /// A number that is not zero.
+    pub(super) fn nonzero(&mut self, key: &str) -> Option<i64> {
+        self.integer(key).filter(|value| *value != 0)
+    }
+
+    /// A number of single precision that is not zero.
+    pub(super) fn float(&mut self, key: &str) -> Option<f32> {
+        self.with(key, Decoder::float).filter(|value| *value != 0.0)
+    }
+
+    /// Items of a list, each a mapping.
+    pub(super) fn each<T>(
+        &mut self,
+        key: &str,
+        read: impl Fn(&mut Decoder<'s>, &str, &'n Node) -> Option<T>,
+    ) -> Vec<T> {
+        self.collect(key, |decoder, path, node| {
+            let items = node.sequence().unwrap_or_default().iter().enumerate();
+            items
+                .filter_map(|(index, item)| {
+                    let path = format!("{path}/{index}");
+                    decoder.remember(&path, None, item.span);
+                    read(decoder, &path, item)
+                })
+                .collect()
+        })
+    }
+
+    /// A scalar or a list of strings, as they are.
+    pub(super) fn strings(&mut self, key: &str) -> Vec<String> {
+        self.collect(key, super::lists::strings)
     }
 
     pub(super) fn duration(&mut self, key: &str) -> Option<Duration> {
@@ -123,11 +144,6 @@ impl<'d, 's, 'n> Fields<'d, 's, 'n> {
             .collect()
     }
 
-    /// A scalar or a list of strings, without empty items and repetitions.
-    pub(super) fn unique(&mut self, key: &str) -> Vec<String> {
-        self.collect(key, super::lists::unique)
-    }
-
     /// `x-*` keys as plain JSON.
     pub(super) fn extensions(&self) -> BTreeMap<String, serde_json::Value> {
         self.mapping
@@ -135,17 +151,6 @@ impl<'d, 's, 'n> Fields<'d, 's, 'n> {
             .filter(|(key, _)| key.starts_with("x-"))
             .map(|(key, entry)| (key.clone(), crate::print::plain_json(&entry.value)))
             .collect()
-    }
-
-    /// `version` was once needed and means nothing now.
-    pub(super) fn version(&mut self) {
-        if let Some(entry) = self.mapping.get("version") {
-            self.decoder.faults.push(
-                Diagnostic::warning("compose::version", "`version` is obsolete and ignored")
-                    .at(entry.key_span, "")
-                    .help("remove the line"),
-            );
-        }
     }
 
     /// A mapping of names to things of one kind, in the file's order.
@@ -167,14 +172,6 @@ impl<'d, 's, 'n> Fields<'d, 's, 'n> {
             let path = format!("{path}/{name}");
             self.decoder
                 .remember(&path, Some(entry.key_span), entry.value.span);
-            if !is_name(name) {
-                self.decoder.faults.push(
-                    Diagnostic::error("compose::name", format!("`{name}` cannot be a name here"))
-                        .at(entry.key_span, "")
-                        .help("use letters, digits, `.`, `_` and `-`"),
-                );
-                continue;
-            }
             things.extend(
                 read(self.decoder, &path, name, &entry.value).map(|thing| (name.clone(), thing)),
             );
@@ -190,58 +187,4 @@ impl<'d, 's, 'n> Fields<'d, 's, 'n> {
     ) -> BTreeMap<String, T> {
         self.named_in_order(key, read).into_iter().collect()
     }
-
-    /// A boolean, or the deprecated `external: {name: ...}`.
-    pub(super) fn external(&mut self) -> (bool, Option<String>) {
-        match self.get("external") {
-            Some(node) if node.mapping().is_some() => {
-                let name = node
-                    .get("name")
-                    .and_then(Node::resolved)
-                    .and_then(Resolved::to_text);
-                (true, name)
-            }
-            _ => (self.flag("external"), None),
-        }
-    }
-}
-
-fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-}
-
-fn owner(path: &str) -> String {
-    if path.is_empty() {
-        String::new()
-    } else {
-        format!(" in {}", described(path))
-    }
-}
-
-fn refused(key: &str, path: &str) -> Diagnostic {
-    let message = format!("`{key}`{} is not supported yet", owner(path));
-    Diagnostic::error("compose::unsupported-key", message)
-}
-
-fn unknown(key: &str, place: &str, path: &str) -> Diagnostic {
-    let message = format!("unknown key `{key}`{}", owner(path));
-    let diagnostic =
-        Diagnostic::error("compose::unknown-key", message).suggest(key, support::supported(place));
-    if !diagnostic.help.is_empty() {
-        return diagnostic;
-    }
-    let right_place = match support::elsewhere(key, place) {
-        Some("project") => "at the top level of the file",
-        Some("service") => "to a service",
-        Some("deploy") => "under `deploy`",
-        Some("limits") => "under `deploy.resources.limits`",
-        Some("healthcheck") => "under `healthcheck`",
-        _ => return diagnostic,
-    };
-    diagnostic.help(format!(
-        "`{key}` belongs {right_place}, check the indentation"
-    ))
 }

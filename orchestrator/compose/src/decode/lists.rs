@@ -46,88 +46,82 @@ pub(super) fn pairs(
     pairs
 }
 
-/// Variables; a name may neither be empty nor end in a space.
+/// Variables; in a list a name may not end in a space.
 pub(super) fn environment(
     decoder: &mut Decoder<'_>,
     path: &str,
     node: &Node,
 ) -> BTreeMap<String, Option<String>> {
-    let pairs = pairs(decoder, path, node);
-    for key in pairs
-        .keys()
-        .filter(|key| key.is_empty() || key.trim() != key.as_str())
-    {
-        let span = decoder.spans.nearest(&format!("{path}/{key}"));
-        decoder.faults.push(
-            Diagnostic::error(
-                "compose::invalid-value",
-                format!("`{key}` cannot be the name of a variable"),
-            )
-            .at(span.map(|place| place.key.unwrap_or(place.value)), "")
-            .help("write `NAME=value`, without spaces around the `=`"),
-        );
+    for item in node.sequence().unwrap_or_default() {
+        let text = item.as_text().unwrap_or("");
+        let key = text.split_once('=').map_or(text, |(key, _)| key);
+        if key.ends_with(char::is_whitespace) {
+            let message = format!("`{key}` cannot be the name of a variable");
+            decoder.faults.push(
+                Diagnostic::error("compose::invalid-value", message)
+                    .at(item.span, "")
+                    .help("write `NAME=value`, without spaces around the `=`"),
+            );
+        }
     }
-    pairs
+    pairs(decoder, path, node)
 }
 
-/// A scalar or a list of strings; empty ones are dropped, repetitions too.
-pub(super) fn unique(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Vec<String> {
+/// A scalar or a list of strings, as they are.
+pub(super) fn strings(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for (index, item) in decoder.items(path, node).into_iter().enumerate() {
         let item_path = format!("{path}/{index}");
         decoder.remember(&item_path, None, item.span);
-        match decoder.string(&item_path, item) {
-            Some(text) if !text.is_empty() && !out.contains(&text) => out.push(text),
-            _ => {}
-        }
+        out.extend(decoder.string(&item_path, item));
     }
     out
 }
 
-/// A list of strings or numbers without repetitions.
+/// A list of strings or numbers.
 pub(super) fn numbers_too(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for (index, item) in decoder.list(path, node).iter().enumerate() {
         let item_path = format!("{path}/{index}");
         decoder.remember(&item_path, None, item.span);
-        match decoder.string_or_number(&item_path, item) {
-            Some(text) if !out.contains(&text) => out.push(text),
-            _ => {}
-        }
+        out.extend(decoder.string_or_number(&item_path, item));
     }
     out
 }
 
-/// Extra hosts in either form, as sorted `name=address`.
+/// Extra hosts in either form, as sorted `name=address`; several addresses are parted by commas.
 pub(super) fn hosts(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Vec<String> {
-    let mut out: Vec<(String, String)> = Vec::new();
-    for item in merge::hosts_to_list(node.clone(), &mut decoder.faults) {
+    let mut out: Vec<String> = Vec::new();
+    for item in merge::to_items(node.clone()) {
         let Some(text) = decoder.string(path, &item) else {
             continue;
         };
-        let Some((name, address)) = text.split_once('=').or_else(|| text.split_once(':')) else {
+        let listed = node.sequence().is_some();
+        let Some((name, addresses)) = text.split_once('=').or_else(|| text.split_once(':')) else {
             let fault = Fault::new(0..text.len(), "no address")
                 .help("write `name=address`, for example `api=10.0.0.5` or `api=host-gateway`");
             let _none: Option<()> = decoder.invalid(path, &item, fault);
             continue;
         };
-        let bare = address
-            .strip_prefix('[')
-            .and_then(|a| a.strip_suffix(']'))
-            .unwrap_or(address);
-        let host = (name.trim().to_owned(), bare.trim().to_owned());
-        if host.1 != "host-gateway" && host.1.parse::<std::net::IpAddr>().is_err() {
-            let fault = Fault::new(0..text.len(), format!("`{bare}` is not an IP address"))
-                .help("write an address, or `host-gateway` for the machine itself");
+        if name.is_empty() || name.contains([':', '=']) {
+            let fault = Fault::new(0..text.len(), format!("`{name}` is not the name of a host"));
             let _none: Option<()> = decoder.invalid(path, &item, fault);
-        } else if !out.contains(&host) {
-            out.push(host);
+            continue;
+        }
+        let separator = if listed { "," } else { "\0" };
+        for address in addresses.split(separator) {
+            let bare = address
+                .strip_prefix('[')
+                .and_then(|a| a.strip_suffix(']'))
+                .unwrap_or(address);
+            if bare != "host-gateway" && bare.parse::<std::net::IpAddr>().is_err() {
+                let fault = Fault::new(0..text.len(), format!("`{bare}` is not an IP address"))
+                    .help("write an address, or `host-gateway` for the machine itself");
+                decoder.refuse(path, &item, fault);
+            }
+            out.push(format!("{name}={bare}"));
         }
     }
-    let mut out: Vec<String> = out
-        .into_iter()
-        .map(|(name, address)| format!("{name}={address}"))
-        .collect();
     out.sort();
     out
 }

@@ -2,14 +2,19 @@
 //! left at its default, so that the rest can be looked at too.
 
 mod attach;
+mod build;
 mod command;
+mod deploy;
+mod develop;
+mod device;
 mod fields;
-mod limits;
+mod job;
 mod lists;
 mod ports;
 mod reader;
 mod resource;
 mod service;
+mod settings;
 mod volumes;
 
 use crate::model::Project;
@@ -23,17 +28,16 @@ use fields::Fields;
 /// Decodes a whole project.
 pub(crate) fn project(decoder: &mut Decoder<'_>, root: &Node) -> Project {
     let mut project = Project::default();
-    let Some(mut fields) = Fields::open(decoder, root, "project", "") else {
+    let Some(mut fields) = Fields::open(decoder, root, "") else {
         return project;
     };
-    fields.version();
-    // Which name it is was decided before anything was interpolated; this only checks its type.
-    let _name: Option<String> = fields.string("name");
     project.extensions = fields.extensions();
     project.networks = fields.named("networks", resource::network);
     project.volumes = fields.named("volumes", resource::volume);
-    project.configs = fields.named("configs", resource::config);
-    project.secrets = fields.named("secrets", resource::secret);
+    project.configs = fields.named("configs", resource::file_object);
+    project.secrets = fields.named("secrets", resource::file_object);
+    project.models = fields.named("models", settings::model);
+    project.jobs = fields.named("jobs", job::job);
     project.services = fields.named_in_order("services", service::service);
     project
 }

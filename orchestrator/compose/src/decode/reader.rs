@@ -3,14 +3,27 @@
 use crate::diagnostic::Diagnostic;
 use crate::grammar::{Fault, units};
 use crate::model::{Bytes, Duration, Place, Spans};
+use crate::schema::described;
 use crate::source::{Sources, Span};
+use crate::support::Refusal;
 use crate::yaml::{Node, Resolved, Value};
 
 /// What decoding collects.
 pub(crate) struct Decoder<'a> {
     pub(super) sources: &'a Sources,
     pub(super) faults: Vec<Diagnostic>,
+    pub(super) refusals: Vec<Refusal>,
     pub(super) spans: Spans,
+}
+
+/// What a decoder leaves behind.
+pub(crate) struct Decoded {
+    /// Everything that is wrong.
+    pub(crate) faults: Vec<Diagnostic>,
+    /// What can be said and not be done.
+    pub(crate) refusals: Vec<Refusal>,
+    /// Where each value was written.
+    pub(crate) spans: Spans,
 }
 
 impl<'a> Decoder<'a> {
@@ -18,12 +31,38 @@ impl<'a> Decoder<'a> {
         Self {
             sources,
             faults: Vec::new(),
+            refusals: Vec::new(),
             spans: Spans::default(),
         }
     }
 
-    pub(crate) fn finish(self) -> (Vec<Diagnostic>, Spans) {
-        (self.faults, self.spans)
+    pub(crate) fn finish(self) -> Decoded {
+        Decoded {
+            faults: self.faults,
+            refusals: self.refusals,
+            spans: self.spans,
+        }
+    }
+
+    /// Something that Compose reads and that no container can be made with.
+    pub(super) fn refuse(&mut self, path: &str, node: &Node, fault: Fault) {
+        let span = inside(self.sources, node, &fault);
+        let message = format!("{} is not valid", described(path));
+        let diagnostic =
+            Diagnostic::error("compose::invalid-value", message).at(span, fault.message);
+        let diagnostic = fault.help.into_iter().fold(diagnostic, Diagnostic::help);
+        self.refusals.push(Refusal::new(path, diagnostic));
+    }
+
+    /// A word the specification has and this version does not.
+    pub(super) fn unsupported(&mut self, path: &str, node: &Node, what: &str, help: &str) {
+        let message = format!("{what} is not supported yet");
+        let diagnostic = Diagnostic::error("compose::unsupported-value", message).at(node.span, "");
+        let diagnostic = match help {
+            "" => diagnostic,
+            help => diagnostic.help(help),
+        };
+        self.refusals.push(Refusal::new(path, diagnostic));
     }
 
     pub(super) fn remember(&mut self, path: &str, key: Option<Span>, value: Span) {
@@ -94,8 +133,8 @@ impl<'a> Decoder<'a> {
         let value = match text.to_ascii_lowercase().as_str() {
             "true" => return Some(true),
             "false" => return Some(false),
-            "yes" | "y" | "on" | "1" | "t" => true,
-            "no" | "n" | "off" | "0" | "f" => false,
+            "yes" | "y" | "on" => true,
+            "no" | "n" | "off" => false,
             _ => return self.wrong(path, node, "`true` or `false`"),
         };
         self.faults.push(
@@ -112,8 +151,8 @@ impl<'a> Decoder<'a> {
     pub(super) fn integer(&mut self, path: &str, node: &Node) -> Option<i64> {
         let value = match node.resolved() {
             Some(Resolved::Int(value)) => i64::try_from(value).ok(),
-            Some(Resolved::Text(text)) => text.trim().parse().ok(),
-            Some(Resolved::Float(value)) => whole(value),
+            Some(Resolved::Text(text)) => text.parse().ok(),
+            Some(Resolved::Float(value)) => truncated(value),
             _ => None,
         };
         value.or_else(|| self.wrong(path, node, "a whole number"))
@@ -137,12 +176,20 @@ impl<'a> Decoder<'a> {
             .resolved()
             .and_then(Resolved::to_text)
             .and_then(|t| t.parse::<f32>().ok());
-        let value = value.filter(|value| value.is_finite() && *value >= 0.0);
+        let value = value.filter(|value| value.is_finite());
         value.or_else(|| self.wrong(path, node, "a number"))
     }
 
+    /// A size. A number with decimals and no unit is none, and counts as if it were not there.
     pub(super) fn bytes(&mut self, path: &str, node: &Node) -> Option<Bytes> {
-        let text = self.string_or_number(path, node)?;
+        let text = match node.resolved() {
+            Some(Resolved::Int(value)) => return i64::try_from(value).ok().map(Bytes),
+            Some(Resolved::Float(_)) => return None,
+            _ => self.string(path, node)?,
+        };
+        if let Ok(plain) = text.parse() {
+            return Some(Bytes(plain));
+        }
         units::bytes(&text)
             .map_err(|fault| self.invalid::<()>(path, node, fault))
             .ok()
@@ -207,30 +254,13 @@ impl<'a> Decoder<'a> {
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "only for floats that are whole and small"
+    reason = "only for floats that are small, and Compose cuts decimals too"
 )]
-fn whole(value: f64) -> Option<i64> {
-    (value.fract() == 0.0 && value.abs() < 1e15).then_some(value as i64)
+fn truncated(value: f64) -> Option<i64> {
+    (value.abs() < 1e15).then_some(value as i64)
 }
 
 /// The place of a fault inside a scalar.
 fn inside(sources: &Sources, node: &Node, fault: &Fault) -> Span {
     crate::load::inside(sources, node, fault.range.clone())
-}
-
-/// A path as people call it: ``services/web/healthcheck/interval`` is
-/// ``healthcheck.interval of service `web` ``.
-pub(crate) fn described(path: &str) -> String {
-    let mut parts = path.split('/');
-    let (top, name) = (parts.next().unwrap_or(""), parts.next());
-    let rest: Vec<&str> = parts
-        .filter(|part| part.parse::<usize>().is_err())
-        .collect();
-    let kind = top.strip_suffix('s').unwrap_or(top);
-    match (name, rest.is_empty()) {
-        (None, _) if top == "the file" => top.to_owned(),
-        (None, _) => format!("`{top}`"),
-        (Some(name), true) => format!("{kind} `{name}`"),
-        (Some(name), false) => format!("`{}` of {kind} `{name}`", rest.join(".")),
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::fields::Fields;
 use super::reader::Decoder;
-use crate::diagnostic::Diagnostic;
+use super::settings;
 use crate::grammar::Fault;
 use crate::model::{FileObject, Ipam, IpamPool, Network, Volume};
 use crate::yaml::Node;
@@ -16,15 +16,10 @@ pub(super) fn network(
     if node.is_null() {
         return Some(Network::default());
     }
-    let mut fields = Fields::open(decoder, node, "network", path)?;
-    let (external, external_name) = fields.external();
-    let name = fields.string("name").or(external_name).unwrap_or_default();
-    if external {
-        alone(&mut fields, path, node);
-    }
+    let mut fields = Fields::open(decoder, node, path)?;
     Some(Network {
-        name,
-        external,
+        name: fields.string("name").unwrap_or_default(),
+        external: fields.flag("external"),
         driver: fields.string("driver"),
         driver_opts: fields.pairs("driver_opts"),
         ipam: fields.with("ipam", ipam).unwrap_or_default(),
@@ -37,75 +32,59 @@ pub(super) fn network(
     })
 }
 
-/// What is external is configured by whoever made it.
-fn alone(fields: &mut Fields<'_, '_, '_>, path: &str, node: &Node) {
-    let allowed = |key: &str| matches!(key, "external" | "name") || key.starts_with("x-");
-    let other = node
-        .mapping()
-        .into_iter()
-        .flatten()
-        .find(|(key, _)| !allowed(key));
-    if let Some((key, entry)) = other {
-        let what = super::reader::described(path);
-        fields.decoder.faults.push(
-            Diagnostic::warning(
-                "compose::external",
-                format!("{what} is external, so `{key}` has no effect on it"),
-            )
-            .at(entry.key_span, "")
-            .help("an external resource has only `external: true` and `name:`"),
-        );
-    }
-}
-
 fn ipam(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Option<Ipam> {
-    let mut fields = Fields::open(decoder, node, "ipam", path)?;
+    let mut fields = Fields::open(decoder, node, path)?;
     Some(Ipam {
         driver: fields.string("driver"),
-        config: fields.collect("config", |decoder, path, node| {
-            let items = decoder.list(path, node);
-            items
-                .iter()
-                .filter_map(|item| pool(decoder, path, item))
-                .collect()
-        }),
+        config: fields.each("config", pool),
         options: fields.pairs("options"),
     })
 }
 
 fn pool(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Option<IpamPool> {
-    let mut fields = Fields::open(decoder, node, "pool", path)?;
+    let mut fields = Fields::open(decoder, node, path)?;
+    let subnet = |text: &str| is_subnet(text);
+    let address = |text: &str| text.parse::<std::net::IpAddr>().is_ok();
     Some(IpamPool {
-        subnet: fields.with("subnet", cidr),
-        gateway: fields.with("gateway", |decoder, path, node| {
-            let text = decoder.string(path, node)?;
-            if text.parse::<std::net::IpAddr>().is_ok() {
-                return Some(text);
-            }
-            decoder.invalid(
-                path,
-                node,
-                Fault::new(0..text.len(), "this is not an IP address"),
-            )
+        subnet: fields.with("subnet", |d, p, n| checked(d, p, n, subnet, "a subnet")),
+        gateway: fields.with("gateway", |d, p, n| {
+            checked(d, p, n, address, "an IP address")
         }),
-        ip_range: fields.with("ip_range", cidr),
+        ip_range: fields.with("ip_range", |d, p, n| checked(d, p, n, subnet, "a subnet")),
         aux_addresses: fields.pairs("aux_addresses"),
     })
 }
 
-fn cidr(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Option<String> {
+/// A string that has to look like something before a network can be made of it.
+fn checked(
+    decoder: &mut Decoder<'_>,
+    path: &str,
+    node: &Node,
+    good: impl Fn(&str) -> bool,
+    what: &str,
+) -> Option<String> {
     let text = decoder.string(path, node)?;
+    if text.is_empty() {
+        return None;
+    }
+    if !good(&text) {
+        let fault = Fault::new(0..text.len(), format!("this is not {what}"));
+        let fault = match what {
+            "a subnet" => fault.help("write it like `10.1.0.0/16`"),
+            _ => fault,
+        };
+        decoder.refuse(path, node, fault);
+    }
+    Some(text)
+}
+
+fn is_subnet(text: &str) -> bool {
     let parsed = text.split_once('/').and_then(|(address, bits)| {
         let address: std::net::IpAddr = address.parse().ok()?;
         let bits: u8 = bits.parse().ok()?;
         (bits <= if address.is_ipv4() { 32 } else { 128 }).then_some(())
     });
-    if parsed.is_some() {
-        return Some(text);
-    }
-    let fault =
-        Fault::new(0..text.len(), "this is not a subnet").help("write it like `10.1.0.0/16`");
-    decoder.invalid(path, node, fault)
+    parsed.is_some()
 }
 
 pub(super) fn volume(
@@ -117,15 +96,10 @@ pub(super) fn volume(
     if node.is_null() {
         return Some(Volume::default());
     }
-    let mut fields = Fields::open(decoder, node, "volume", path)?;
-    let (external, external_name) = fields.external();
-    let name = fields.string("name").or(external_name).unwrap_or_default();
-    if external {
-        alone(&mut fields, path, node);
-    }
+    let mut fields = Fields::open(decoder, node, path)?;
     Some(Volume {
-        name,
-        external,
+        name: fields.string("name").unwrap_or_default(),
+        external: fields.flag("external"),
         driver: fields.string("driver"),
         driver_opts: fields.pairs("driver_opts"),
         labels: fields.pairs("labels"),
@@ -133,63 +107,25 @@ pub(super) fn volume(
     })
 }
 
-pub(super) fn config(
+/// A config or a secret.
+pub(super) fn file_object(
     decoder: &mut Decoder<'_>,
     path: &str,
     _key: &str,
     node: &Node,
 ) -> Option<FileObject> {
-    file_object(
-        decoder,
-        path,
-        node,
-        "config",
-        &["file", "content", "environment"],
-    )
-}
-
-pub(super) fn secret(
-    decoder: &mut Decoder<'_>,
-    path: &str,
-    _key: &str,
-    node: &Node,
-) -> Option<FileObject> {
-    file_object(decoder, path, node, "secret", &["file", "environment"])
-}
-
-fn file_object(
-    decoder: &mut Decoder<'_>,
-    path: &str,
-    node: &Node,
-    place: &str,
-    origins: &[&str],
-) -> Option<FileObject> {
-    let mut fields = Fields::open(decoder, node, place, path)?;
-    let present = origins
-        .iter()
-        .filter(|key| fields.get(key).is_some())
-        .count();
-    let object = FileObject {
+    let mut fields = Fields::open(decoder, node, path)?;
+    let environment = fields.string("environment");
+    Some(FileObject {
         name: fields.string("name").unwrap_or_default(),
         file: fields.string("file"),
-        environment: fields.string("environment"),
-        content: if place == "config" {
-            fields.with("content", Decoder::string)
-        } else {
-            None
-        },
-        external: false,
+        environment,
+        content: fields.string("content"),
+        external: fields.flag("external"),
         labels: fields.pairs("labels"),
+        driver: fields.string("driver"),
+        driver_opts: fields.collect("driver_opts", settings::strings),
+        template_driver: fields.string("template_driver"),
         extensions: fields.extensions(),
-    };
-    if present != 1 && node.get("external").is_none() {
-        let wanted = origins
-            .iter()
-            .map(|key| format!("`{key}`"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let fault = Fault::new(0..0, format!("it needs exactly one of {wanted}"));
-        return decoder.invalid(path, node, fault);
-    }
-    Some(object)
+    })
 }

@@ -58,6 +58,24 @@ pub fn parse_raw(text: &str, lookup: &Lookup<'_>) -> Result<Vec<(String, String)
     Ok(pairs)
 }
 
+/// Where the line begins that sets a variable; the last one, if several do.
+#[must_use]
+pub fn line_of(text: &str, name: &str) -> Option<usize> {
+    let (mut at, mut found) = (0, None);
+    for line in text.split_inclusive('\n') {
+        let bare = line.trim_start();
+        let key = bare.strip_prefix("export ").unwrap_or(bare).trim_start();
+        let sets = key.strip_prefix(name).is_some_and(|rest| {
+            rest.trim_start().starts_with(['=', ':']) || rest.trim().is_empty()
+        });
+        if sets {
+            found = Some(at + line.len() - bare.len());
+        }
+        at += line.len();
+    }
+    found
+}
+
 struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -159,7 +177,6 @@ impl Reader<'_> {
             .find(" #")
             .map_or(line, |comment| &line[..comment])
             .trim_end();
-        let value = if value.starts_with('#') { "" } else { value };
         self.expand(value, start)
     }
 
@@ -262,7 +279,7 @@ mod tests {
             ("A=1\nB=2", r#"A="1" B="2""#),
             ("# c\n\n  A = 1  # c\n", r#"A="1""#),
             ("A=a#c", r#"A="a#c""#),
-            ("A= # c\nB=1", r#"A="" B="1""#),
+            ("A= # c\nB=#c", r##"A="# c" B="#c""##),
             ("A=\nB=1", r#"A="" B="1""#),
             ("export A=1", r#"A="1""#),
             ("export FOO\nNOPE\nA: 7", r#"FOO="foo" A="7""#),

@@ -33,6 +33,74 @@ pub fn substitute(
     .range(0..text.len(), 0)
 }
 
+/// A variable that a text mentions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// What stands for it when it is missing.
+    pub default: String,
+    /// What stands for it when it is there.
+    pub alternate: String,
+    /// Whether it may not be missing.
+    pub required: bool,
+}
+
+/// The variables of a text, those in defaults and alternates too.
+#[must_use]
+pub fn variables(text: &str) -> Vec<Variable> {
+    let mut found = Vec::new();
+    collect(text, 0, &mut found);
+    found
+}
+
+fn collect(text: &str, depth: usize, found: &mut Vec<Variable>) {
+    let mut rest = text;
+    while let Some(dollar) = rest.find('$') {
+        rest = &rest[dollar + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            rest = after;
+        } else if rest.starts_with('{') {
+            let Some(close) = closing_brace(rest) else {
+                return;
+            };
+            let inside = &rest[1..close];
+            rest = &rest[close + 1..];
+            let (name, operation) = inside.split_at(name_len(inside));
+            if name.is_empty() {
+                continue;
+            }
+            let word = operation.strip_prefix(':').unwrap_or(operation);
+            let mut variable = Variable {
+                name: name.to_owned(),
+                ..Variable::default()
+            };
+            match word.chars().next() {
+                Some('?') => variable.required = true,
+                Some('-') => word[1..].clone_into(&mut variable.default),
+                Some('+') => word[1..].clone_into(&mut variable.alternate),
+                _ => {}
+            }
+            let inner = [variable.default.clone(), variable.alternate.clone()];
+            found.push(variable);
+            if depth < MAX_DEPTH {
+                inner
+                    .iter()
+                    .for_each(|text| collect(text, depth + 1, found));
+            }
+        } else {
+            let (name, after) = rest.split_at(name_len(rest));
+            rest = after;
+            if !name.is_empty() {
+                found.push(Variable {
+                    name: name.to_owned(),
+                    ..Variable::default()
+                });
+            }
+        }
+    }
+}
+
 struct Template<'a> {
     text: &'a str,
     lookup: &'a dyn Fn(&str) -> Option<String>,
@@ -256,6 +324,20 @@ mod tests {
         fn never_panics(text in "([$]|[{}]|[:?+-]|[A-Z]{1,3}|[é0 ]){0,40}") {
             let _result = run(&text);
         }
+    }
+
+    #[test]
+    fn variables_are_found_inside_each_other() {
+        let shown = |text| -> Vec<String> {
+            variables(text)
+                .into_iter()
+                .map(|v| format!("{} {} {} {}", v.name, v.default, v.alternate, v.required))
+                .collect()
+        };
+        assert_eq!(
+            shown("$A ${B?x} $$C ${D:-${E:+f}} ${G"),
+            ["A   false", "B   true", "D ${E:+f}  false", "E  f false"]
+        );
     }
 
     #[test]

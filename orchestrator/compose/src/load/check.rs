@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Session, graph, normalize, ports};
+use super::{Session, graph, ports};
 use crate::diagnostic::Diagnostic;
-use crate::model::{MountKind, NetworkMode, Project, Service};
+use crate::model::{MountKind, NetworkMode, Project, Service, WatchAction};
+use crate::support::Refusal;
 
-/// Checks a normalised project; drops optional dependencies that are not there, and resources
-/// that nobody uses.
+/// Checks a project that is complete.
 pub(crate) fn check(session: &mut Session<'_>, project: &mut Project) {
     let mut faults = Vec::new();
+    scale_wins(project);
     dependencies(project, &mut faults);
     for (name, service) in &project.services {
         let checked = Checked {
@@ -21,15 +22,49 @@ pub(crate) fn check(session: &mut Session<'_>, project: &mut Project) {
         checked.image(&mut faults);
         checked.references(&mut faults);
         checked.network_mode(&mut faults);
+        checked.build(&mut faults);
         checked.replicas(&mut faults);
         checked.limits(&mut faults);
+        checked.watch(&mut faults);
         checked.targets(&mut faults);
+        let refused = checked.hidden_targets();
+        session
+            .refusals
+            .extend(refused.map(|fault| Refusal::new(&checked.path, fault)));
     }
     container_names(project, &mut faults);
+    secrets(project, &mut faults);
     faults.extend(graph::cycle(project));
-    faults.extend(ports::collisions(project));
     session.faults.extend(faults);
-    normalize::drop_unused(project);
+    let collisions = ports::collisions(project);
+    session.refusals.extend(
+        collisions
+            .into_iter()
+            .map(|(service, fault)| Refusal::new(&format!("services/{service}"), fault)),
+    );
+}
+
+/// `scale` is the number of replicas, also where the other place had none.
+fn scale_wins(project: &mut Project) {
+    for service in project.services.values_mut() {
+        if let (Some(scale), Some(deploy)) = (service.scale, &mut service.deploy) {
+            deploy.replicas.get_or_insert(scale);
+        }
+    }
+}
+
+/// A secret has to come from somewhere.
+fn secrets(project: &Project, faults: &mut Vec<Diagnostic>) {
+    for (name, secret) in &project.secrets {
+        if secret.external || secret.file.is_some() || secret.environment.is_some() {
+            continue;
+        }
+        let message = format!("secret `{name}` has neither `file` nor `environment`");
+        faults.push(
+            Diagnostic::error("compose::missing-key", message)
+                .at(project.key_span(&format!("secrets/{name}")), ""),
+        );
+    }
 }
 
 /// One service in its project.
@@ -45,12 +80,15 @@ impl Checked<'_> {
     }
 
     fn image(&self, faults: &mut Vec<Diagnostic>) {
-        if self.service.image.is_empty() {
-            let message = format!("service `{}` has no `image`", self.service.name);
+        let service = self.service;
+        if service.image.is_empty() && service.build.is_none() && service.provider.is_none() {
+            let message = format!("service `{}` has neither `image` nor `build`", service.name);
             faults.push(
                 Diagnostic::error("compose::no-image", message)
                     .at(self.project.key_span(&self.path), "")
-                    .help("name the image to run: `image: nginx`"),
+                    .help(
+                        "name the image to run, `image: nginx`, or the folder to build, `build: .`",
+                    ),
             );
         }
     }
@@ -72,6 +110,21 @@ impl Checked<'_> {
                 let place = format!("volumes/{index}");
                 self.declared("volume", name, &self.project.volumes, &place, faults);
             }
+        }
+        for name in service.models.keys() {
+            let place = format!("models/{name}");
+            self.declared("model", name, &self.project.models, &place, faults);
+        }
+        let build = service.build.iter().flat_map(|build| &build.secrets);
+        for (index, secret) in build.enumerate() {
+            let place = format!("build/secrets/{index}");
+            self.declared(
+                "secret",
+                &secret.source,
+                &self.project.secrets,
+                &place,
+                faults,
+            );
         }
         for (index, config) in service.configs.iter().enumerate() {
             let place = format!("configs/{index}");
@@ -110,6 +163,7 @@ impl Checked<'_> {
             "network" => "compose::undefined-network",
             "volume" => "compose::undefined-volume",
             "config" => "compose::undefined-config",
+            "model" => "compose::undefined-model",
             _ => "compose::undefined-secret",
         };
         let message = format!(
@@ -117,7 +171,7 @@ impl Checked<'_> {
             self.service.name
         );
         let span = match kind {
-            "network" => self.project.key_span(&format!("{}/{place}", self.path)),
+            "network" | "model" => self.project.key_span(&format!("{}/{place}", self.path)),
             _ => self.at(place),
         };
         let label = format!("not declared under `{kind}s`");
@@ -130,9 +184,19 @@ impl Checked<'_> {
                     .context(span, format!("a {kind} with a similar name"))
                     .help(format!("did you mean `{other}`?"))
             }
-            None => fault.help(format!(
-                "declare it at the top level: `{kind}s: {{{name}: }}`"
+            None if kind == "volume" && name.contains('/') => fault.help(format!(
+                "a folder of the project begins with a dot: `./{name}`"
             )),
+            None => {
+                let entry = match kind {
+                    "config" | "secret" => "{file: ./PATH}",
+                    "model" => "{model: NAME}",
+                    _ => "",
+                };
+                fault.help(format!(
+                    "declare it at the top level: `{kind}s: {{{name}: {entry}}}`"
+                ))
+            }
         });
     }
 
@@ -176,29 +240,108 @@ impl Checked<'_> {
         }
     }
 
+    /// What only a build can get wrong.
+    fn build(&self, faults: &mut Vec<Diagnostic>) {
+        let (service, project) = (self.service, self.project);
+        let Some(build) = &service.build else { return };
+        let contradiction = |message: String, place: &str, other: &str| {
+            Diagnostic::error("compose::contradiction", message)
+                .at(self.at(place), "")
+                .context(self.at(other), "")
+        };
+        if build.dockerfile.is_some() && build.dockerfile_inline.is_some() {
+            let message = format!(
+                "service `{}` has a `dockerfile` and a `dockerfile_inline`",
+                service.name
+            );
+            let places = ("build/dockerfile_inline", "build/dockerfile");
+            faults.push(contradiction(message, places.0, places.1));
+        }
+        if let Some(platform) = &service.platform
+            && !build.platforms.is_empty()
+            && !build.platforms.contains(platform)
+        {
+            let message = format!(
+                "service `{}` runs on {platform} and is not built for it",
+                service.name
+            );
+            faults.push(
+                contradiction(message, "platform", "build/platforms")
+                    .help(format!("add {platform} to `build.platforms`")),
+            );
+        }
+        for (name, context) in &build.additional_contexts {
+            let Some(other) = context.strip_prefix("service:") else {
+                continue;
+            };
+            let known = project.services.get(other);
+            if known.is_some_and(|other| other.build.is_some()) {
+                continue;
+            }
+            let what = match known {
+                Some(_) => "is not built",
+                None if project.disabled.contains_key(other) => "is switched off",
+                None => "is not defined",
+            };
+            let message = format!(
+                "the context `{name}` of service `{}` is service `{other}`, which {what}",
+                service.name
+            );
+            faults.push(
+                Diagnostic::error("compose::undefined-service", message)
+                    .at(self.at(&format!("build/additional_contexts/{name}")), "")
+                    .suggest(other, project.services.keys().map(String::as_str)),
+            );
+        }
+    }
+
+    fn watch(&self, faults: &mut Vec<Diagnostic>) {
+        let rules = self
+            .service
+            .develop
+            .iter()
+            .flat_map(|develop| &develop.watch);
+        for (index, rule) in rules.enumerate() {
+            let needs_target = !matches!(rule.action, WatchAction::Rebuild | WatchAction::Restart);
+            if needs_target && rule.target.is_none() {
+                let message = format!(
+                    "a watch rule of service `{}` with `{}` has no `target`",
+                    self.service.name,
+                    rule.action.as_str()
+                );
+                faults.push(
+                    Diagnostic::error("compose::missing-key", message)
+                        .at(self.at(&format!("develop/watch/{index}/action")), "")
+                        .help("`target` is the folder in the container that files are copied to"),
+                );
+            }
+        }
+    }
+
+    /// Where `deploy` limits anything, it has to say what the old keys say, all of it.
     fn limits(&self, faults: &mut Vec<Diagnostic>) {
         let service = self.service;
-        let limits = service
-            .deploy
-            .as_ref()
-            .and_then(|deploy| deploy.resources.limits);
-        let limits = limits.unwrap_or_default();
-        let place = |key: &str| format!("deploy/resources/limits/{key}");
-        self.agree("cpus", service.cpus, &place("cpus"), limits.cpus, faults);
-        self.agree(
-            "mem_limit",
-            service.mem_limit,
-            &place("memory"),
-            limits.memory,
-            faults,
-        );
-        self.agree(
-            "pids_limit",
-            service.pids_limit,
-            &place("pids"),
-            limits.pids,
-            faults,
-        );
+        let Some(deploy) = &service.deploy else {
+            return;
+        };
+        let place = |section: &str, key: &str| format!("deploy/resources/{section}/{key}");
+        if let Some(limits) = &deploy.resources.limits {
+            let cpus = limits.cpus.unwrap_or_default();
+            let key = place("limits", "cpus");
+            self.agree("cpus", service.cpus, &key, Some(cpus), faults);
+            let memory = limits.memory.unwrap_or_default();
+            let key = place("limits", "memory");
+            self.agree("mem_limit", service.mem_limit, &key, Some(memory), faults);
+            let pids = limits.pids.unwrap_or_default();
+            let key = place("limits", "pids");
+            self.agree("pids_limit", service.pids_limit, &key, Some(pids), faults);
+        }
+        if let Some(reservations) = &deploy.resources.reservations {
+            let memory = reservations.memory.unwrap_or_default();
+            let key = place("reservations", "memory");
+            let own = service.mem_reservation;
+            self.agree("mem_reservation", own, &key, Some(memory), faults);
+        }
     }
 
     /// Two ways to say the same thing have to say the same thing.
@@ -231,55 +374,58 @@ impl Checked<'_> {
     /// Two things cannot be mounted on the same path.
     fn targets(&self, faults: &mut Vec<Diagnostic>) {
         let service = self.service;
-        let volumes = service.volumes.iter().map(|mount| mount.target.clone());
-        let tmpfs = service
-            .tmpfs
-            .iter()
-            .map(|entry| crate::decode::clean_target(entry.split(':').next().unwrap_or(entry)));
-        let configs = service
-            .configs
-            .iter()
-            .map(crate::model::FileReference::config_path);
-        let secrets = service
-            .secrets
-            .iter()
-            .map(crate::model::FileReference::secret_path);
-        let all = volumes
-            .enumerate()
-            .map(|(i, t)| (format!("volumes/{i}"), t));
-        let all = all.chain(tmpfs.enumerate().map(|(i, t)| (format!("tmpfs/{i}"), t)));
-        let all = all.chain(
-            configs
-                .enumerate()
-                .map(|(i, t)| (format!("configs/{i}"), t)),
-        );
-        let all = all.chain(
-            secrets
-                .enumerate()
-                .map(|(i, t)| (format!("secrets/{i}"), t)),
-        );
-        let mut seen: BTreeMap<String, String> = BTreeMap::new();
-        for (place, target) in all {
-            if let Some(first) = seen.get(&target) {
-                let message = format!(
-                    "service `{}` mounts two things on {target}",
-                    self.service.name
-                );
-                faults.push(
-                    Diagnostic::error("compose::contradiction", message)
-                        .at(self.at(&place), "mounted again here")
-                        .context(self.at(first), "first mounted here"),
-                );
-            } else {
-                seen.insert(target, place);
+        let mut seen: BTreeMap<&str, String> = BTreeMap::new();
+        let tmpfs = service.tmpfs.iter().enumerate().map(|(index, entry)| {
+            let target = entry.split(':').next().unwrap_or(entry);
+            (format!("tmpfs/{index}"), target)
+        });
+        let volumes = service.volumes.iter().enumerate();
+        let volumes = volumes.map(|(i, mount)| (format!("volumes/{i}"), mount.target.as_str()));
+        for (place, target) in tmpfs.chain(volumes) {
+            match seen.get(target) {
+                Some(first) => faults.push(self.twice(target, &place, first)),
+                None => {
+                    seen.insert(target, place);
+                }
             }
         }
+    }
+
+    /// Configs and secrets that would lie on the same path as something else.
+    fn hidden_targets(&self) -> impl Iterator<Item = Diagnostic> {
+        let service = self.service;
+        let mut seen: BTreeMap<String, String> = BTreeMap::new();
+        let mut faults = Vec::new();
+        let volumes = service.volumes.iter().enumerate();
+        seen.extend(volumes.map(|(i, mount)| (mount.target.clone(), format!("volumes/{i}"))));
+        let configs = service.configs.iter().enumerate();
+        let configs = configs.map(|(i, config)| (format!("configs/{i}"), config.config_path()));
+        let secrets = service.secrets.iter().enumerate();
+        let secrets = secrets.map(|(i, secret)| (format!("secrets/{i}"), secret.secret_path()));
+        for (place, target) in configs.chain(secrets) {
+            match seen.get(&target) {
+                Some(first) => faults.push(self.twice(&target, &place, first)),
+                None => {
+                    seen.insert(target, place);
+                }
+            }
+        }
+        faults.into_iter()
+    }
+
+    fn twice(&self, target: &str, place: &str, first: &str) -> Diagnostic {
+        let message = format!(
+            "service `{}` mounts two things on {target}",
+            self.service.name
+        );
+        Diagnostic::error("compose::contradiction", message)
+            .at(self.at(place), "mounted again here")
+            .context(self.at(first), "first mounted here")
     }
 }
 
 /// Every dependency has to exist and be switched on, unless it is optional.
-fn dependencies(project: &mut Project, faults: &mut Vec<Diagnostic>) {
-    let mut dropped = Vec::new();
+fn dependencies(project: &Project, faults: &mut Vec<Diagnostic>) {
     for (name, service) in &project.services {
         for (other, dependency) in &service.depends_on {
             if project.services.contains_key(other) {
@@ -289,15 +435,9 @@ fn dependencies(project: &mut Project, faults: &mut Vec<Diagnostic>) {
                 faults.push(missing_dependency(project, service, other));
                 continue;
             }
-            dropped.push((name.clone(), other.clone()));
             let message = format!("service `{name}` goes on without `{other}`, which is off");
             let span = project.key_span(&format!("services/{name}/depends_on/{other}"));
             faults.push(Diagnostic::warning("compose::optional-dependency", message).at(span, ""));
-        }
-    }
-    for (name, other) in dropped {
-        if let Some(service) = project.services.get_mut(&name) {
-            service.depends_on.remove(&other);
         }
     }
 }
@@ -306,7 +446,16 @@ fn missing_dependency(project: &Project, service: &Service, other: &str) -> Diag
     let name = &service.name;
     let written = |place: String| project.spans.get(&place);
     let path = format!("services/{name}");
-    let place = written(format!("{path}/depends_on/{other}"));
+    // What a link or a namespace implies stands where that is written.
+    let implied = |place: &crate::model::Place| {
+        let links = service.links.iter().enumerate();
+        let links = links.map(|(index, _)| format!("{path}/links/{index}"));
+        links
+            .chain([format!("{path}/network_mode")])
+            .filter_map(written)
+            .any(|from| from.value == place.value)
+    };
+    let place = written(format!("{path}/depends_on/{other}")).filter(|place| !implied(place));
     let (verb, span) = if let Some(place) = place {
         ("depends on", Some(place.key.unwrap_or(place.value)))
     } else if matches!(&service.network_mode, Some(NetworkMode::Service(s)) if s == other) {
@@ -315,7 +464,8 @@ fn missing_dependency(project: &Project, service: &Service, other: &str) -> Diag
             project.span(&format!("{path}/network_mode")),
         )
     } else {
-        ("links to", project.span(&format!("{path}/links/0")))
+        let link = written(format!("{path}/depends_on/{other}"));
+        ("links to", link.map(|place| place.value))
     };
     if let Some(disabled) = project.disabled.get(other) {
         let profiles = disabled.profiles.join("`, `");

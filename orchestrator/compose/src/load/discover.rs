@@ -35,30 +35,42 @@ pub(crate) struct Found {
 /// Finds and reads everything; `None` if something is missing, and the faults say what.
 pub(crate) fn discover(session: &mut Session<'_>, env: &Env) -> Option<Found> {
     let mut environment = env.clone();
+    let cwd = session.options.cwd.clone();
+    environment.entry("PWD".to_owned()).or_insert(cwd);
+    if let Some(file) = session.options.files.iter().find(|file| remote(file)) {
+        let fault = remote_fault(file, None);
+        session.faults.push(fault);
+        return None;
+    }
     let mut env_files = named_env_files(session, env);
     let named = !env_files.is_empty();
     let mut named_variables = Env::new();
     for file in &env_files {
-        let read = read_env_file(session, file, &[env, &named_variables], true);
-        named_variables.extend(read);
+        let known = [&environment, &named_variables];
+        let read = read_env_file(session, file, &known, None);
+        named_variables.extend(read.unwrap_or_default());
     }
     complete(&mut environment, named_variables);
-    let first_dir = project_dir(session, session.options.files.first().map(String::as_str));
+    let first_dir = project_dir(session, &session.options.files);
     let dot_env = |session: &mut Session<'_>, dir: &str, env: &mut Env, read: &mut Vec<String>| {
         let file = path::join(dir, ".env");
         let enabled = !env
             .get("COMPOSE_DISABLE_ENV_FILE")
             .is_some_and(|v| truthy(v));
         if !named && enabled && session.files.is_file(&file) {
-            let variables = read_env_file(session, &file, &[env], false);
-            complete(env, variables);
+            let variables = read_env_file(session, &file, &[env], None);
+            complete(env, variables.unwrap_or_default());
             read.push(file);
         }
     };
     dot_env(session, &first_dir, &mut environment, &mut env_files);
 
     let files = compose_files(session, &environment)?;
-    let directory = project_dir(session, files.first().map(String::as_str));
+    if let Some(file) = files.iter().find(|file| remote(file)) {
+        session.faults.push(remote_fault(file, None));
+        return None;
+    }
+    let directory = project_dir(session, &files);
     if directory != first_dir {
         dot_env(session, &directory, &mut environment, &mut env_files);
     }
@@ -82,6 +94,24 @@ pub(crate) fn discover(session: &mut Session<'_>, env: &Env) -> Option<Found> {
     })
 }
 
+/// Whether a file is somewhere else than on this machine.
+pub(crate) fn remote(file: &str) -> bool {
+    let schemes = ["oci://", "git://", "http://", "https://", "ssh://", "git@"];
+    schemes.iter().any(|scheme| file.starts_with(scheme))
+        || file.starts_with("github.com/")
+        || file.contains(".git#")
+}
+
+/// What is said about it.
+pub(crate) fn remote_fault(file: &str, at: Option<Span>) -> Diagnostic {
+    Diagnostic::error(
+        "compose::remote-file",
+        format!("`{file}` is not on this machine, and fetching compose files is not supported"),
+    )
+    .at(at, "")
+    .help("fetch it yourself and name the file")
+}
+
 fn truthy(value: &str) -> bool {
     matches!(value.to_ascii_lowercase().as_str(), "1" | "t" | "true")
 }
@@ -94,16 +124,17 @@ fn comma_list(value: &str) -> impl Iterator<Item = String> + '_ {
         .map(str::to_owned)
 }
 
+/// The active profiles. Where none is asked for, the one without a name is.
 fn profiles(session: &Session<'_>, environment: &Env) -> Vec<String> {
-    if session.options.profiles.is_empty() {
-        environment
-            .get("COMPOSE_PROFILES")
-            .into_iter()
-            .flat_map(|v| comma_list(v))
-            .collect()
-    } else {
-        session.options.profiles.clone()
+    if !session.options.profiles.is_empty() {
+        return session.options.profiles.clone();
     }
+    let listed = environment.get("COMPOSE_PROFILES");
+    let listed = listed.map_or("", String::as_str);
+    listed
+        .split(',')
+        .map(|name| name.trim().to_owned())
+        .collect()
 }
 
 fn named_env_files(session: &Session<'_>, env: &Env) -> Vec<String> {
@@ -124,14 +155,15 @@ fn named_env_files(session: &Session<'_>, env: &Env) -> Vec<String> {
         .collect()
 }
 
-/// The project directory, given the first compose file if one is known.
-fn project_dir(session: &Session<'_>, first: Option<&str>) -> String {
+/// The project directory, given the compose files if some are known: that of the first one that
+/// has a place.
+fn project_dir(session: &Session<'_>, files: &[String]) -> String {
     let cwd = session.options.cwd.as_str();
     if let Some(dir) = &session.options.project_directory {
         return path::join(cwd, dir);
     }
-    match first {
-        None | Some("-") => cwd.to_owned(),
+    match files.iter().find(|file| *file != "-") {
+        None => cwd.to_owned(),
         Some(file) => {
             let file = path::join(cwd, file);
             path::clean(path::parent(&file).unwrap_or("/"))
@@ -143,7 +175,7 @@ fn project_dir(session: &Session<'_>, first: Option<&str>) -> String {
 fn compose_files(session: &mut Session<'_>, environment: &Env) -> Option<Vec<String>> {
     let cwd = session.options.cwd.clone();
     let absolute = |file: &str| {
-        if file == "-" {
+        if file == "-" || remote(file) {
             file.to_owned()
         } else {
             path::join(&cwd, file)
@@ -245,36 +277,35 @@ fn read_compose_file(session: &mut Session<'_>, file: &str) -> Option<SourceId> 
     }
 }
 
-/// Adds variables to an environment; what it already has wins.
+/// Adds variables to an environment; what it already has wins, and of a file its last line.
 fn complete(environment: &mut Env, variables: impl IntoIterator<Item = (String, String)>) {
-    for (key, value) in variables {
+    for (key, value) in variables.into_iter().collect::<Env>() {
         environment.entry(key).or_insert(value);
     }
 }
 
 /// Reads an env file. Its values may refer to `known` variables, the first of which wins.
-fn read_env_file(
+pub(crate) fn read_env_file(
     session: &mut Session<'_>,
     file: &str,
     known: &[&Env],
-    required: bool,
-) -> Vec<(String, String)> {
+    at: Option<Span>,
+) -> Option<Vec<(String, String)>> {
     let shown = path::shown(&session.options.cwd, file);
     let text = match session.files.read(file) {
         Ok(text) => text,
-        Err(FileError::IsDirectory) if !required => return Vec::new(),
         Err(error) => {
             let message = format!("cannot read the env file {shown}: {error}");
             session
                 .faults
-                .push(Diagnostic::error("compose::env-file", message));
-            return Vec::new();
+                .push(Diagnostic::error("compose::env-file", message).at(at, ""));
+            return None;
         }
     };
     let source = session.sources.add(shown, text.as_str());
     let lookup = |name: &str| known.iter().find_map(|env| env.get(name)).cloned();
     match dotenv::parse(&text, &lookup) {
-        Ok(pairs) => pairs,
+        Ok(pairs) => Some(pairs),
         Err(fault) => {
             let span = Span {
                 source,
@@ -282,7 +313,7 @@ fn read_env_file(
                 end: fault.range.end,
             };
             session.faults.push(env_fault(fault, span));
-            Vec::new()
+            None
         }
     }
 }

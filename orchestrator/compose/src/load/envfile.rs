@@ -5,36 +5,102 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::discover::env_fault;
 use super::{FileError, Session, path};
 use crate::diagnostic::Diagnostic;
-use crate::grammar::dotenv;
+use crate::grammar::{Fault, dotenv};
 use crate::model::{EnvFile, Project, Service};
 use crate::source::Span;
+use crate::support::Refusal;
 
-/// Completes the environment of the services that were asked for, and reads their profiles.
+/// Completes the environment and the labels of the services that were asked for, and reads their
+/// profiles.
 pub(crate) fn resolve(session: &mut Session<'_>, project: &mut Project) {
-    if session.options.skip_env_files {
-        return;
-    }
     let wanted = wanted(session, project);
     for name in wanted {
         let Some(service) = project.services.get(&name) else {
             continue;
         };
-        let mut environment = BTreeMap::new();
-        for (index, file) in service.env_file.iter().enumerate() {
-            let at = project.span(&format!("services/{name}/env_file/{index}"));
-            read(session, file, at, &project.environment, &mut environment);
+        let labels = labels(session, project, service);
+        if session.options.skip_env_files {
+            if let Some(service) = project.services.get_mut(&name) {
+                service.labels = labels;
+            }
+            continue;
         }
+        let environment = variables(session, project, service);
         let profile = seccomp(session, project, service);
         if let Some(service) = project.services.get_mut(&name) {
-            let mut all: BTreeMap<_, _> = environment
-                .into_iter()
-                .map(|(name, value)| (name, Some(value)))
-                .collect();
-            all.append(&mut service.environment);
-            service.environment = all;
+            service.labels = labels;
+            service.environment = environment;
+            service.env_files_read = std::mem::take(&mut service.env_file);
             service.seccomp_profile = profile;
         }
     }
+}
+
+/// A service's variables over those of its files.
+fn variables(
+    session: &mut Session<'_>,
+    project: &Project,
+    service: &Service,
+) -> BTreeMap<String, Option<String>> {
+    let own: BTreeMap<String, Option<String>> = service
+        .environment
+        .iter()
+        .map(|(name, value)| {
+            let inherited = || project.environment.get(name).cloned();
+            (name.clone(), value.clone().or_else(inherited))
+        })
+        .collect();
+    let mut found: BTreeMap<String, String> = own
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
+        .collect();
+    for (index, file) in service.env_file.iter().enumerate() {
+        let at = project.span(&format!("services/{}/env_file/{index}", service.name));
+        let known = [&project.environment, &own_values(&own)];
+        read(session, file, at, &known, &mut found);
+    }
+    let mut all: BTreeMap<_, _> = found
+        .into_iter()
+        .map(|(name, value)| (name, Some(value)))
+        .collect();
+    all.extend(own);
+    all
+}
+
+fn own_values(own: &BTreeMap<String, Option<String>>) -> BTreeMap<String, String> {
+    own.iter()
+        .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))
+        .collect()
+}
+
+/// A service's labels over those of its files.
+fn labels(
+    session: &mut Session<'_>,
+    project: &Project,
+    service: &Service,
+) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    for (index, path) in service.label_file.iter().enumerate() {
+        let at = project.span(&format!("services/{}/label_file/{index}", service.name));
+        let shown = path::shown(&session.options.cwd, path);
+        let text = match session.files.read(path) {
+            Ok(text) => text,
+            Err(error) => {
+                let message = format!("cannot read the label file {shown}: {error}");
+                let fault = Diagnostic::error("compose::label-file", message).at(at, "");
+                session.faults.push(fault);
+                continue;
+            }
+        };
+        let lookup = |name: &str| labels.get(name).cloned();
+        let parsed = dotenv::parse(&text, &lookup);
+        match parsed {
+            Ok(pairs) => labels.extend(pairs),
+            Err(fault) => faulty(session, shown, text, fault),
+        }
+    }
+    labels.extend(service.labels.clone());
+    labels
 }
 
 /// The services named on the command line with everything they depend on, or all.
@@ -58,10 +124,18 @@ fn read(
     session: &mut Session<'_>,
     file: &EnvFile,
     at: Option<Span>,
-    caller: &BTreeMap<String, String>,
+    known: &[&BTreeMap<String, String>],
     environment: &mut BTreeMap<String, String>,
 ) {
     let shown = path::shown(&session.options.cwd, &file.path);
+    if let Some(format) = &file.format
+        && !matches!(format.as_str(), "raw" | "")
+    {
+        let message = format!("there is no format `{format}` for env files");
+        let fault = Diagnostic::error("compose::env-file", message).at(at, "");
+        session.faults.push(fault.help("`raw` is the only one"));
+        return;
+    }
     let text = match session.files.read(&file.path) {
         Ok(text) => text,
         Err(FileError::NotFound) if !file.required => return,
@@ -75,23 +149,28 @@ fn read(
             return;
         }
     };
-    let lookup = |name: &str| caller.get(name).or_else(|| environment.get(name)).cloned();
+    let lookup = |name: &str| {
+        let known = known.iter().find_map(|known| known.get(name));
+        known.or_else(|| environment.get(name)).cloned()
+    };
     let parsed = match file.format.as_deref() {
         Some("raw") => dotenv::parse_raw(&text, &lookup),
         _ => dotenv::parse(&text, &lookup),
     };
     match parsed {
         Ok(pairs) => environment.extend(pairs),
-        Err(fault) => {
-            let source = session.sources.add(shown, text);
-            let span = Span {
-                source,
-                start: fault.range.start,
-                end: fault.range.end,
-            };
-            session.faults.push(env_fault(fault, span));
-        }
+        Err(fault) => faulty(session, shown, text, fault),
     }
+}
+
+fn faulty(session: &mut Session<'_>, shown: String, text: String, fault: Fault) {
+    let source = session.sources.add(shown, text);
+    let span = Span {
+        source,
+        start: fault.range.start,
+        end: fault.range.end,
+    };
+    session.faults.push(env_fault(fault, span));
 }
 
 /// The text of the profile that `security_opt` names, if it names a file.
@@ -112,13 +191,14 @@ fn seccomp(session: &mut Session<'_>, project: &Project, service: &Service) -> O
         Err(error) => {
             let shown = path::shown(&session.options.cwd, &file);
             let at = project.span(&format!("services/{}/security_opt/{index}", service.name));
-            session.faults.push(
-                Diagnostic::error(
-                    "compose::seccomp",
-                    format!("cannot read the seccomp profile {shown}: {error}"),
-                )
-                .at(at, ""),
+            let fault = Diagnostic::error(
+                "compose::seccomp",
+                format!("cannot read the seccomp profile {shown}: {error}"),
             );
+            let owner = format!("services/{}", service.name);
+            session
+                .refusals
+                .push(Refusal::new(&owner, fault.at(at, "")));
             None
         }
     }

@@ -1,22 +1,23 @@
 //! `extends`: a service that starts from another one, in this file or in a file beside it.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
-use super::discover::Found;
-use super::{Env, Session, interpolate, path};
+use super::assemble::{self, Scope};
+use super::{Session, discover, path};
 use crate::diagnostic::Diagnostic;
 use crate::merge;
+use crate::shape::reset;
 use crate::source::Span;
-use crate::yaml::{self, Node, Resolved, Value};
+use crate::yaml::{Mapping, Node, Value};
 
 /// Resolves every `extends` of a document.
 pub(crate) fn apply(
     session: &mut Session<'_>,
+    scope: &Scope,
     document: &mut Node,
-    found: &Found,
-    environment: &Env,
+    resets: &[Vec<String>],
 ) {
-    let Some(services) = document.get("services").and_then(Node::mapping) else {
+    let Some(services) = document.get_mut("services").and_then(Node::mapping_mut) else {
         return;
     };
     let names: Vec<String> = services
@@ -24,81 +25,129 @@ pub(crate) fn apply(
         .filter(|(_, entry)| entry.value.get("extends").is_some())
         .map(|(name, _)| name.clone())
         .collect();
-    let original = document.clone();
-    for name in names {
-        let mut walk = Walk {
-            session,
-            found,
-            environment,
-            seen: Vec::new(),
-        };
-        let resolved = walk.service(&original, None, &name);
-        if let Some(services) = document
-            .mapping_mut()
-            .and_then(|root| root.get_mut("services"))
-            && let Some(entry) = services
-                .value
-                .mapping_mut()
-                .and_then(|all| all.get_mut(&name))
-            && let Some(resolved) = resolved
-        {
-            entry.value = resolved;
-        }
+    if names.is_empty() {
+        return;
     }
+    let here = Services {
+        file: None,
+        services: std::mem::take(services),
+        resets: resets.to_vec(),
+    };
+    let mut walk = Walk {
+        session,
+        scope,
+        files: vec![here],
+        by_path: HashMap::new(),
+        seen: Vec::new(),
+    };
+    for name in names {
+        walk.seen.clear();
+        walk.resolve(0, &name);
+    }
+    *services = std::mem::take(&mut walk.files[0].services);
+}
+
+/// The services of one file. Those that are resolved have no `extends` any more.
+struct Services {
+    /// The file, none for the document itself.
+    file: Option<String>,
+    services: Mapping,
+    resets: Vec<Vec<String>>,
 }
 
 struct Walk<'s, 'a> {
     session: &'s mut Session<'a>,
-    found: &'s Found,
-    environment: &'s Env,
+    scope: &'s Scope,
+    /// The document, and every file that was read.
+    files: Vec<Services>,
+    /// Where a file is in `files`, if it could be read.
+    by_path: HashMap<String, Option<usize>>,
     /// The chain so far: file, service, and where the `extends` stands.
-    seen: Vec<(Option<String>, String, Span)>,
+    seen: Vec<(usize, String, Span)>,
 }
 
 impl Walk<'_, '_> {
-    /// A service of a document with its own `extends` resolved.
-    fn service(&mut self, document: &Node, file: Option<&str>, name: &str) -> Option<Node> {
-        let mut service = document.get("services")?.get(name)?.clone();
-        let Some(mapping) = service.mapping_mut() else {
-            return Some(service);
+    /// Resolves the `extends` of one service in place. False if that failed.
+    fn resolve(&mut self, file: usize, name: &str) -> bool {
+        let Some(entry) = self.files[file].services.get_mut(name) else {
+            return false;
         };
-        let Some(extends) = mapping.shift_remove("extends") else {
-            return Some(service);
+        let Some(extends) = entry
+            .value
+            .mapping_mut()
+            .and_then(|service| service.shift_remove("extends"))
+        else {
+            return true;
         };
         let at = extends.value.span;
-        self.seen
-            .push((file.map(str::to_owned), name.to_owned(), at));
-        let (target, other) = self.target(&extends.value)?;
-        let base = match other {
-            None => self.base(document, file, &target, at)?,
-            Some(other) => {
-                let dir = file
-                    .and_then(path::parent)
-                    .unwrap_or(&self.found.directory)
-                    .to_owned();
-                let other = path::join(&dir, &other);
-                let foreign = self.read(&other, at)?;
-                self.base(&foreign, Some(&other), &target, at)?
-            }
+        self.seen.push((file, name.to_owned(), at));
+        let base = self.base(file, &extends.value);
+        self.seen.pop();
+        let Some(base) = base else { return false };
+        // Nothing is what an empty service is made of.
+        let Some(mut base) = base.filter(|base| base.mapping().is_some()) else {
+            return true;
         };
-        Some(merge::merge_service(
-            base,
-            service,
-            &mut self.session.faults,
-        ))
+        let here = &mut self.files[file];
+        reset::apply_below(&mut base, "services", name, &here.resets);
+        if let Some(entry) = here.services.get_mut(name) {
+            let span = entry.value.span;
+            let over = std::mem::replace(&mut entry.value, Node::null(span));
+            entry.value =
+                merge::merge_entry_of("services", name, base, over, &mut self.session.faults);
+        }
+        true
+    }
+
+    /// The service that is extended, resolved itself; `Some(None)` if it is empty.
+    fn base(&mut self, here: usize, extends: &Node) -> Option<Option<Node>> {
+        let (target, path) = self.target(extends)?;
+        let file = match path {
+            Some(path) => self.read(&path, extends.span)?,
+            None => here,
+        };
+        let same =
+            |(other, service, _): &(usize, String, Span)| *other == file && *service == target;
+        if let Some(from) = self.seen.iter().position(same) {
+            self.cycle(from, &target);
+            return None;
+        }
+        if !self.files[file].services.contains_key(&target) {
+            self.absent(file, &target, extends.span);
+            return None;
+        }
+        if !self.resolve(file, &target) {
+            return None;
+        }
+        let found = self.files[file].services.get(&target);
+        let found = found.map(|entry| entry.value.clone());
+        Some(found.filter(|node| !node.is_null()))
+    }
+
+    fn absent(&mut self, file: usize, target: &str, at: Span) {
+        let file = &self.files[file];
+        let place = file
+            .file
+            .as_deref()
+            .map(|file| format!(" of {}", path::shown(&self.session.options.cwd, file)));
+        let message = format!(
+            "there is no service `{target}`{} to extend",
+            place.unwrap_or_default()
+        );
+        let names = file.services.keys().map(String::as_str);
+        self.session.faults.push(
+            Diagnostic::error("compose::extends", message)
+                .at(at, "")
+                .suggest(target, names),
+        );
     }
 
     /// The service and the file an `extends` names.
     fn target(&mut self, extends: &Node) -> Option<(String, Option<String>)> {
-        let text = |node: &Node| match node.resolved() {
-            Some(Resolved::Text(text)) => Some(text.to_owned()),
-            _ => None,
-        };
         let service = match &extends.value {
-            Value::Mapping(_) => extends.get("service").and_then(text),
-            _ => text(extends),
+            Value::Mapping(_) => extends.get("service").and_then(Node::as_text),
+            _ => extends.as_text(),
         };
-        let file = extends.get("file").and_then(text);
         let unknown = extends
             .mapping()
             .into_iter()
@@ -114,66 +163,38 @@ impl Walk<'_, '_> {
                 .suggest(key, ["service", "file"]),
             );
         }
-        if service.is_none() {
+        let Some(service) = service else {
             self.session.faults.push(
                 Diagnostic::error("compose::extends", "`extends` has to name a service")
                     .at(extends.span, "")
                     .help("write `extends: NAME` or `extends: {service: NAME, file: FILE}`"),
             );
-        }
-        Some((service?, file))
-    }
-
-    fn base(
-        &mut self,
-        document: &Node,
-        file: Option<&str>,
-        target: &str,
-        at: Span,
-    ) -> Option<Node> {
-        let here = |(f, s, _): &(Option<String>, String, Span)| f.as_deref() == file && s == target;
-        if let Some(from) = self.seen.iter().position(here) {
-            self.cycle(from, target);
+            return None;
+        };
+        let file = extends.get("file").and_then(Node::as_text);
+        if let Some(file) = file
+            && discover::remote(file)
+        {
+            let fault = discover::remote_fault(file, Some(extends.span));
+            self.session.faults.push(fault);
             return None;
         }
-        let services = document.get("services").and_then(Node::mapping);
-        let names: BTreeSet<&str> = services
-            .iter()
-            .flat_map(|s| s.keys())
-            .map(String::as_str)
-            .collect();
-        if !names.contains(target) {
-            let place = file.map(|f| format!(" of {}", path::shown(&self.session.options.cwd, f)));
-            let message = format!(
-                "there is no service `{target}`{} to extend",
-                place.unwrap_or_default()
-            );
-            self.session.faults.push(
-                Diagnostic::error("compose::extends", message)
-                    .at(at, "")
-                    .suggest(target, names),
-            );
-            return None;
-        }
-        self.service(document, file, target)
+        let file = file.map(|file| path::join(&self.scope.directory, file));
+        Some((service.to_owned(), file))
     }
 
-    /// Services that extend each other. Each of them finds the cycle; the first by name tells it.
+    /// Services that extend each other, from one of the chain on.
     fn cycle(&mut self, from: usize, target: &str) {
-        let chain: Vec<&str> = self
-            .seen
+        let chain: Vec<&str> = self.seen[from..]
             .iter()
             .map(|(_, service, _)| service.as_str())
             .collect();
-        if from > 0 || chain.iter().any(|service| *service < chain[0]) {
-            return;
-        }
         let message = format!(
             "services extend each other: {} -> {target}",
             chain.join(" -> ")
         );
         let mut fault = Diagnostic::error("compose::extends", message);
-        for (index, (_, service, span)) in self.seen.iter().enumerate() {
+        for (index, (_, service, span)) in self.seen[from..].iter().enumerate() {
             let next = chain.get(index + 1).unwrap_or(&target);
             let text = format!("`{service}` extends `{next}`");
             fault = if index == 0 {
@@ -185,8 +206,12 @@ impl Walk<'_, '_> {
         self.session.faults.push(fault);
     }
 
-    /// Another file, interpolated, with the paths in its services made absolute.
-    fn read(&mut self, file: &str, at: Span) -> Option<Node> {
+    /// The services of another file, with their paths laid onto the way to it.
+    fn read(&mut self, file: &str, at: Span) -> Option<usize> {
+        if let Some(known) = self.by_path.get(file) {
+            return *known;
+        }
+        self.by_path.insert(file.to_owned(), None);
         let shown = path::shown(&self.session.options.cwd, file);
         let text = match self.session.files.read(file) {
             Ok(text) => text,
@@ -199,70 +224,20 @@ impl Walk<'_, '_> {
             }
         };
         let source = self.session.sources.add(shown, text);
-        let documents =
-            yaml::read_documents(&self.session.sources, source, &mut self.session.faults);
-        let mut document = documents.into_iter().next()?;
-        interpolate::interpolate(self.session, &mut document, self.environment);
-        let dir = path::parent(file).unwrap_or("/").to_owned();
-        if let Some(services) = document
-            .mapping_mut()
-            .and_then(|root| root.get_mut("services"))
-            && let Some(services) = services.value.mapping_mut()
-        {
-            for entry in services.values_mut() {
-                absolute_paths(&mut entry.value, &dir);
-            }
-        }
-        Some(document)
-    }
-}
-
-/// Relative paths in a service of a foreign file are seen from that file's folder.
-fn absolute_paths(service: &mut Node, dir: &str) {
-    let absolute = |node: &mut Node| {
-        if let Value::Scalar(scalar) = &mut node.value
-            && !scalar.text.starts_with('~')
-        {
-            scalar.text = path::join(dir, &scalar.text);
-        }
-    };
-    let Some(mapping) = service.mapping_mut() else {
-        return;
-    };
-    if let Some(entry) = mapping.get_mut("env_file") {
-        match &mut entry.value.value {
-            Value::Scalar(_) => absolute(&mut entry.value),
-            Value::Sequence(items) => items.iter_mut().for_each(|item| {
-                match item.mapping_mut().and_then(|long| long.get_mut("path")) {
-                    Some(path) => absolute(&mut path.value),
-                    None => absolute(item),
-                }
-            }),
-            Value::Mapping(_) => {}
-        }
-    }
-    let Some(entry) = mapping.get_mut("volumes") else {
-        return;
-    };
-    let Value::Sequence(items) = &mut entry.value.value else {
-        return;
-    };
-    for item in items {
-        match &mut item.value {
-            Value::Scalar(scalar) if scalar.text.starts_with('.') => {
-                if let Some((source, rest)) = scalar.text.split_once(':') {
-                    scalar.text = format!("{}:{rest}", path::join(dir, source));
-                }
-            }
-            Value::Mapping(long) => {
-                let bind = long
-                    .get("type")
-                    .is_some_and(|kind| kind.value.resolved() == Some(Resolved::Text("bind")));
-                if let (true, Some(source)) = (bind, long.get_mut("source")) {
-                    absolute(&mut source.value);
-                }
-            }
-            _ => {}
-        }
+        let parsed = assemble::parse(self.session, file.to_owned(), source);
+        let (mut root, resets) = assemble::loose(self.session, self.scope, parsed);
+        let directory = path::parent(file).unwrap_or("/");
+        let base = path::relative(&self.scope.directory, directory);
+        self.session.resolve_paths(&mut root, &base);
+        let services = root.get_mut("services").and_then(Node::mapping_mut);
+        let services = services.map(std::mem::take).unwrap_or_default();
+        self.files.push(Services {
+            file: Some(file.to_owned()),
+            services,
+            resets,
+        });
+        let place = self.files.len() - 1;
+        self.by_path.insert(file.to_owned(), Some(place));
+        Some(place)
     }
 }

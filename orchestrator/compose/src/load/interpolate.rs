@@ -3,23 +3,37 @@
 use super::{Env, Session};
 use crate::diagnostic::Diagnostic;
 use crate::grammar::template;
+use crate::shape::cast;
 use crate::source::{Sources, Span};
 use crate::yaml::{Node, Resolved, Scalar, Value};
 
-/// Replaces variables in all values below a node.
-pub(crate) fn interpolate(session: &mut Session<'_>, node: &mut Node, environment: &Env) {
+/// Replaces variables in all values of a document, and casts them to what their fields want.
+pub(crate) fn interpolate(session: &mut Session<'_>, document: &mut Node, environment: &Env) {
+    if !session.options.no_interpolate {
+        walk(session, document, environment, &mut Vec::new());
+    }
+}
+
+fn walk(session: &mut Session<'_>, node: &mut Node, environment: &Env, path: &mut Vec<String>) {
     match &mut node.value {
         Value::Sequence(items) => {
+            path.push("0".to_owned());
             for item in items {
-                interpolate(session, item, environment);
+                walk(session, item, environment, path);
             }
+            path.pop();
         }
         Value::Mapping(mapping) => {
-            for entry in mapping.values_mut() {
-                interpolate(session, &mut entry.value, environment);
+            for (key, entry) in mapping {
+                path.push(key.clone());
+                walk(session, &mut entry.value, environment, path);
+                path.pop();
             }
         }
-        Value::Scalar(_) => scalar(session, node, environment),
+        Value::Scalar(_) => {
+            scalar(session, node, environment);
+            cast::apply(path, node, &mut session.faults);
+        }
     }
 }
 
@@ -52,10 +66,10 @@ fn scalar(session: &mut Session<'_>, node: &mut Node, environment: &Env) {
 
 /// One warning for each variable, at its first use.
 fn warn_unset(session: &mut Session<'_>, name: &str, span: Span) {
-    let message = format!("the variable `{name}` is not set and counts as empty");
-    if session.faults.iter().any(|fault| fault.message == message) {
+    if !session.unset.insert(name.to_owned()) {
         return;
     }
+    let message = format!("the variable `{name}` is not set and counts as empty");
     session.faults.push(
         Diagnostic::warning("compose::unset-variable", message)
             .at(span, "")

@@ -4,14 +4,14 @@ use super::discover::Found;
 use super::{Env, Session, path};
 use crate::diagnostic::Diagnostic;
 use crate::grammar::template;
-use crate::yaml::{Node, Resolved};
+use crate::yaml::Node;
 
 /// Decides the name; `None` if it cannot be one.
 pub(crate) fn project_name(
     session: &mut Session<'_>,
     found: &Found,
     environment: &Env,
-    documents: &[(usize, Node)],
+    documents: &mut dyn DoubleEndedIterator<Item = &Node>,
 ) -> Option<String> {
     let fixed = session
         .options
@@ -36,22 +36,37 @@ pub(crate) fn project_name(
         );
         return None;
     }
-    let written = documents
-        .iter()
-        .rev()
-        .find_map(|(_, document)| document.get("name"));
+    let written = documents.rev().find_map(|document| {
+        let node = document.get("name")?;
+        node.as_text().filter(|text| !text.is_empty())?;
+        Some(node)
+    });
     if let Some(node) = written
-        && let Some(Resolved::Text(text)) = node.resolved()
+        && let Some(text) = node.as_text()
     {
         // A faulty template is reported when the whole document is interpolated.
         let lookup = |name: &str| environment.get(name).cloned();
-        let text = template::substitute(text, &lookup, &mut Vec::new())
-            .ok()
-            .unwrap_or_default();
+        let text = match session.options.no_interpolate {
+            true => text.to_owned(),
+            false => template::substitute(text, &lookup, &mut Vec::new())
+                .ok()
+                .unwrap_or_default(),
+        };
         let name = normalize(&text);
-        if !name.is_empty() {
-            return Some(name);
+        if name.is_empty() {
+            session.faults.push(
+                Diagnostic::error(
+                    "compose::project-name",
+                    format!("`{text}` gives no project name"),
+                )
+                .at(node.span, "")
+                .help(
+                    "use lower-case letters, digits, `-` and `_`, starting with a letter or digit",
+                ),
+            );
+            return None;
         }
+        return Some(name);
     }
     let name = normalize(path::base(&found.directory));
     if name.is_empty() {

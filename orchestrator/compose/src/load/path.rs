@@ -24,10 +24,29 @@ pub(crate) fn clean(path: &str) -> String {
 
 /// A path seen from a directory. An absolute path stays exactly as it is.
 pub(crate) fn join(dir: &str, path: &str) -> String {
-    if path.starts_with('/') {
-        path.to_owned()
-    } else {
-        clean(&format!("{dir}/{path}"))
+    match (path.starts_with('/'), dir.is_empty()) {
+        (true, _) => path.to_owned(),
+        (false, true) => clean(path),
+        (false, false) => clean(&format!("{dir}/{path}")),
+    }
+}
+
+/// The way from one absolute directory to another path.
+pub(crate) fn relative(from: &str, to: &str) -> String {
+    let parts = |path: &str| -> Vec<String> {
+        clean(path)
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    let (from, to) = (parts(from), parts(to));
+    let same = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    let up = std::iter::repeat_n("..", from.len() - same);
+    let down = to.iter().skip(same).map(String::as_str);
+    match up.chain(down).collect::<Vec<_>>().join("/") {
+        path if path.is_empty() => ".".to_owned(),
+        path => path,
     }
 }
 
@@ -49,8 +68,8 @@ pub(crate) fn base(path: &str) -> &str {
 /// A path with `~` replaced, seen from a directory.
 pub(crate) fn expand(dir: &str, home: Option<&str>, path: &str) -> String {
     match (home, path.strip_prefix('~')) {
-        (Some(home), Some("")) => home.to_owned(),
-        (Some(home), Some(rest)) if rest.starts_with('/') => clean(&format!("{home}{rest}")),
+        // Whatever follows the sign is seen from the caller's home, a name of somebody else too.
+        (Some(home), Some(rest)) => clean(&format!("{home}/{rest}")),
         _ => join(dir, path),
     }
 }
@@ -83,7 +102,10 @@ mod tests {
         assert_eq!(parent("/"), None);
         assert_eq!(base("/a/b/"), "b");
         assert_eq!(expand("/p", Some("/root"), "~/x"), "/root/x");
-        assert_eq!(expand("/p", Some("/root"), "~x"), "/p/~x");
+        assert_eq!(expand("/p", Some("/root"), "~x"), "/root/x");
+        assert_eq!(join("", "a/./b"), "a/b");
+        assert_eq!(relative("/a/b", "/a/c/d"), "../c/d");
+        assert_eq!(relative("/a", "/a"), ".");
         assert_eq!(shown("/p", "/p/compose.yaml"), "compose.yaml");
         assert_eq!(shown("/p", "/pq/compose.yaml"), "/pq/compose.yaml");
     }

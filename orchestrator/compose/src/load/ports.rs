@@ -1,39 +1,40 @@
 //! Host ports wanted twice inside one project.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::diagnostic::Diagnostic;
 use crate::model::{Port, Project};
 
-/// One diagnostic for each port that cannot be had.
-pub(crate) fn collisions(project: &Project) -> Vec<Diagnostic> {
+/// One diagnostic for each port that cannot be had, with the service that wants it.
+pub(crate) fn collisions(project: &Project) -> Vec<(String, Diagnostic)> {
     let mut faults = Vec::new();
-    let mut taken: Vec<(&str, usize, &Port)> = Vec::new();
+    let mut taken: HashMap<u16, Vec<Wanted<'_>>> = HashMap::new();
     for (name, service) in &project.services {
         if service.replicas() == 0 {
             continue;
         }
-        for (index, port) in service
-            .ports
-            .iter()
-            .enumerate()
-            .filter(|(_, port)| is_fixed(port))
-        {
+        for (index, port) in service.ports.iter().enumerate() {
+            let Some(number) = fixed(port) else { continue };
+            let others = taken.entry(number).or_default();
             if service.replicas() > 1 {
-                faults.push(replicas(project, name, index, port, service.replicas()));
-            } else if let Some(other) = taken.iter().find(|(_, _, other)| collide(port, other)) {
-                faults.push(collision(project, (name, index, port), *other));
+                let fault = replicas(project, name, index, port, service.replicas());
+                faults.push((name.clone(), fault));
+            } else if let Some(other) = others.iter().find(|(_, _, other)| collide(port, other)) {
+                let fault = collision(project, (name, index, port), *other);
+                faults.push((name.clone(), fault));
             }
-            taken.push((name, index, port));
+            others.push((name, index, port));
         }
     }
     faults
 }
 
-/// Whether it wants one certain port, as opposed to any of a range or any at all.
-fn is_fixed(port: &Port) -> bool {
+/// The certain port it wants, as opposed to any of a range or any at all.
+fn fixed(port: &Port) -> Option<u16> {
     port.published
-        .is_some_and(|(low, high)| low == high && low != 0)
+        .filter(|(low, high)| low == high && *low != 0)
+        .map(|(low, _)| low)
 }
 
 fn collide(left: &Port, right: &Port) -> bool {

@@ -11,6 +11,7 @@ use super::is_false;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FileObject {
     /// The name in the engine: `<project>_<key>` unless `name:` says otherwise.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// An absolute host path.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,6 +28,15 @@ pub struct FileObject {
     /// Labels the person wrote.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// A driver that keeps it (secrets only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// Options for the driver.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub driver_opts: BTreeMap<String, String>,
+    /// What fills in its text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template_driver: Option<String>,
     /// `x-*` keys; printed in YAML only.
     #[serde(skip)]
     pub extensions: BTreeMap<String, serde_json::Value>,
@@ -36,6 +46,7 @@ pub struct FileObject {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FileReference {
     /// The key of the config or secret.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub source: String,
     /// Where it appears. A config without one is `/<source>`; a secret always has one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +88,7 @@ impl FileReference {
 #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
 fn octal<S: Serializer>(mode: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
     match mode {
-        Some(mode) => serializer.collect_str(&format_args!("{mode:04o}")),
+        Some(mode) => serializer.collect_str(&format_args!("0{mode:o}")),
         None => serializer.serialize_none(),
     }
 }

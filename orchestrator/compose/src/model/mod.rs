@@ -4,33 +4,45 @@
 //! serialised form is what a config hash may be taken of. Where each value was written is kept
 //! beside the model in [`Spans`], so that the values themselves stay plain.
 
+mod build;
 mod deploy;
+mod develop;
+mod device;
 mod file;
 mod health;
+mod job;
 mod mount;
 mod network;
+mod policy;
 mod port;
 mod service;
+mod settings;
 mod spans;
 mod units;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use serde::Serialize;
 
 use crate::source::{Location, Sources, Span};
 
-pub use deploy::{Deploy, ResourceLimits, Resources};
+pub use build::Build;
+pub use deploy::{
+    Deploy, DeployRestart, DiscreteResource, GenericResource, Placement, Preference,
+    ResourceLimits, Resources, UpdateConfig,
+};
+pub use develop::{Develop, Hook, PreStart, Trigger, WatchAction};
+pub use device::{Blkio, CredentialSpec, Device, DeviceRequest, ThrottleDevice, WeightDevice};
 pub use file::{FileObject, FileReference};
 pub use health::{Healthcheck, Probe};
-pub use mount::{BindOptions, Mount, MountKind, TmpfsOptions, VolumeOptions};
+pub use job::{Job, Schedule, Triggers};
+pub use mount::{BindOptions, ImageOptions, Mount, MountKind, TmpfsOptions, VolumeOptions};
 pub use network::{Attachment, Ipam, IpamPool, Network};
+pub use policy::{Condition, Dependency, NetworkMode, PullPolicy, RestartPolicy};
 pub use port::{Port, Protocol};
-pub use service::{
-    Condition, Dependency, Device, EnvFile, Logging, NetworkMode, PullPolicy, RestartPolicy,
-    Service, Ulimit,
-};
+pub use service::Service;
+pub use settings::{EnvFile, Logging, Model, Provider, ServiceModel, Ulimit};
 pub use spans::{Place, Spans};
 pub use units::{Bytes, Duration};
 
@@ -59,12 +71,18 @@ pub struct Project {
     pub configs: BTreeMap<String, FileObject>,
     /// Secrets in use by an active service.
     pub secrets: BTreeMap<String, FileObject>,
+    /// Models in use by an active service. Compose prints them in YAML only.
+    pub models: BTreeMap<String, Model>,
+    /// Jobs. Compose reads them and prints none.
+    pub jobs: BTreeMap<String, Job>,
     /// The active profiles, in the order they were asked for.
     pub profiles: Vec<String>,
     /// The environment that interpolation used: the caller's over the env files'.
     pub environment: BTreeMap<String, String>,
     /// Top-level `x-*` keys.
     pub extensions: BTreeMap<String, serde_json::Value>,
+    /// `x-*` keys below the top level, wherever they are. Compose prints them in YAML only.
+    pub nested_extensions: Vec<Extension>,
     /// Where each value was written.
     pub spans: Spans,
     /// The texts that spans point into.
@@ -95,6 +113,29 @@ impl Project {
         self.sources.location(self.span(path)?)
     }
 
+    /// Keeps only some services with what they depend on, and what those use. What is dropped counts
+    /// as switched off.
+    pub fn select(&mut self, names: &[String]) {
+        let mut wanted: BTreeSet<String> = BTreeSet::new();
+        let mut pending = names.to_vec();
+        while let Some(name) = pending.pop() {
+            if let Some(service) = self.services.get(&name)
+                && wanted.insert(name)
+            {
+                pending.extend(service.depends_on.keys().cloned());
+            }
+        }
+        let all = std::mem::take(&mut self.services);
+        let (services, dropped): (IndexMap<_, _>, IndexMap<_, _>) =
+            all.into_iter().partition(|(name, _)| wanted.contains(name));
+        self.services = services;
+        self.disabled.extend(dropped);
+        for service in self.services.values_mut() {
+            service.depends_on.retain(|name, _| wanted.contains(name));
+        }
+        crate::load::drop_unused(self);
+    }
+
     /// A service by name, whether or not its profiles are on.
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&Service> {
@@ -102,10 +143,22 @@ impl Project {
     }
 }
 
+/// An `x-*` key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extension {
+    /// The keys and numbers that lead to the mapping it is in.
+    pub path: Vec<String>,
+    /// The key.
+    pub key: String,
+    /// What it maps to.
+    pub value: serde_json::Value,
+}
+
 /// A volume of the project.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Volume {
     /// The name in the engine: `<project>_<key>` unless `name:` says otherwise.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// The driver; absent means `local`.
     #[serde(skip_serializing_if = "Option::is_none")]

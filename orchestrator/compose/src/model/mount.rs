@@ -16,6 +16,37 @@ pub enum MountKind {
     Volume,
     /// Memory.
     Tmpfs,
+    /// The files of an image, or of a service's image.
+    Image,
+    /// A named pipe, on Windows only.
+    Npipe,
+    /// A volume of a cluster, in a Swarm only.
+    Cluster,
+}
+
+impl MountKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Bind,
+        Self::Volume,
+        Self::Tmpfs,
+        Self::Image,
+        Self::Npipe,
+        Self::Cluster,
+    ];
+
+    /// The word in the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bind => "bind",
+            Self::Volume => "volume",
+            Self::Tmpfs => "tmpfs",
+            Self::Image => "image",
+            Self::Npipe => "npipe",
+            Self::Cluster => "cluster",
+        }
+    }
 }
 
 /// One entry of a service's `volumes`.
@@ -28,6 +59,7 @@ pub struct Mount {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// The path inside the container.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub target: String,
     /// Mounted read-only.
     #[serde(skip_serializing_if = "is_false")]
@@ -44,6 +76,9 @@ pub struct Mount {
     /// Options of a tmpfs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tmpfs: Option<TmpfsOptions>,
+    /// Options of an image mount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageOptions>,
 }
 
 impl Mount {
@@ -105,4 +140,12 @@ pub struct TmpfsOptions {
     /// The mode of the root directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<u32>,
+}
+
+/// Options of an image mount.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ImageOptions {
+    /// Mount only this path of the image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subpath: Option<String>,
 }

@@ -10,6 +10,7 @@ use super::is_false;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Network {
     /// The name in the engine: `<project>_<key>` unless `name:` says otherwise.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// The driver; absent means `bridge`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,15 +1,19 @@
 //! One service: a template for its containers.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::{
-    Attachment, Bytes, Deploy, Duration, FileReference, Healthcheck, Mount, Port, is_false,
+    Attachment, Blkio, Build, Bytes, CredentialSpec, Dependency, Deploy, Develop, Device,
+    DeviceRequest, Duration, EnvFile, FileReference, Healthcheck, Hook, Logging, Mount,
+    NetworkMode, Port, PreStart, Provider, PullPolicy, RestartPolicy, ServiceModel, Ulimit,
+    is_false,
 };
 
-/// One service. The fields stand in the order Compose prints them.
+/// One service. The fields stand in the order Compose prints them: what only a service has, what
+/// any container has, what a service or a job has.
+#[expect(clippy::struct_excessive_bools, reason = "the specification's flags")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Service {
     /// The key under `services`; not printed.
@@ -21,35 +25,104 @@ pub struct Service {
     /// Replicas and resources.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deploy: Option<Deploy>,
-    /// When the engine starts it again.
+    /// What `watch` does when files change.
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub develop: Option<Develop>,
+    /// When the engine starts it again.
+    #[serde(skip)]
     pub restart: Option<RestartPolicy>,
+    /// The word of `restart` as it was written; it may be one that no engine knows.
+    #[serde(skip_serializing_if = "Option::is_none", rename = "restart")]
+    pub restart_text: Option<String>,
     /// How many containers; see [`Service::replicas`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<u32>,
+    /// Whether an attached `up` shows its output; absent means yes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attach: Option<bool>,
     /// A fixed container name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_name: Option<String>,
+    /// Something outside that runs it, instead of a container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Provider>,
+    /// `container[:alias]` of containers outside the project.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub external_links: Vec<String>,
     /// `service[:alias]`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<String>,
+    /// Containers that run to their end before the service starts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pre_start: Vec<PreStart>,
+    /// Commands run in each container once it has started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub post_start: Vec<Hook>,
+    /// Commands run in each container before it is stopped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pre_stop: Vec<Hook>,
+    /// OCI annotations of the container.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Limits and weights of block devices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blkio_config: Option<Blkio>,
     /// Capabilities added, without a rule about the `CAP_` prefix.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cap_add: Vec<String>,
     /// Capabilities taken away.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cap_drop: Vec<String>,
+    /// The cgroup its own is made in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup_parent: Option<String>,
+    /// The cgroup namespace: `host` or `private`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// Processors, on Windows only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_count: Option<i64>,
+    /// A share of all processors, on Windows only.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "super::units::processors"
+    )]
+    pub cpu_percent: Option<f32>,
+    /// The period of the processor quota, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_period: Option<i64>,
+    /// The processor time in each period, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_quota: Option<i64>,
+    /// The period of the real-time scheduler, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_rt_period: Option<i64>,
+    /// The real-time share of each period, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_rt_runtime: Option<i64>,
     /// Processors it may use.
     #[serde(
         skip_serializing_if = "Option::is_none",
         serialize_with = "super::units::processors"
     )]
     pub cpus: Option<f32>,
+    /// The processors it may run on: `0-3` or `0,1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpuset: Option<String>,
+    /// Its weight against other containers; 1024 is usual.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_shares: Option<i64>,
     /// `None` is the image's own; an empty list is no command.
     pub command: Option<Vec<String>>,
     /// Configs it sees.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub configs: Vec<FileReference>,
+    /// Credentials of a managed account, on Windows only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential_spec: Option<CredentialSpec>,
+    /// Rules for devices that come later: `c 1:3 mr`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub device_cgroup_rules: Vec<String>,
     /// Host devices.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<Device>,
@@ -71,39 +144,78 @@ pub struct Service {
     /// passed on, and it hides an `env_file`'s value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, Option<String>>,
+    /// The files `environment` is still to be completed from; empty once that is done.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub env_file: Vec<EnvFile>,
     /// The files `environment` was completed from; not printed, as their values already are.
     #[serde(skip)]
-    pub env_file: Vec<EnvFile>,
+    pub env_files_read: Vec<EnvFile>,
     /// Extra lines of `/etc/hosts`, as `name=address`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extra_hosts: Vec<String>,
     /// More groups, names or numbers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub group_add: Vec<String>,
+    /// Graphics processors.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<DeviceRequest>,
     /// The container's host name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
-    /// The image's reference, as written.
+    /// The image's reference, as written; empty where it is built or provided.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub image: String,
     /// A reaper as pid 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<bool>,
-    /// Labels the person wrote.
+    /// The IPC namespace: `host`, `shareable`, `private`, `service:x`, `container:x`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipc: Option<String>,
+    /// The isolation technology, on Windows only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<String>,
+    /// Labels, those of `label_file` under them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Files of labels, absolute.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub label_file: Vec<String>,
     /// Where its output goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub logging: Option<Logging>,
     /// Memory it may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mem_limit: Option<Bytes>,
+    /// Memory it is meant to have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mem_reservation: Option<Bytes>,
+    /// Memory and swap together; -1 is unlimited swap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memswap_limit: Option<Bytes>,
+    /// How readily the kernel swaps it out, 0 to 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mem_swappiness: Option<Bytes>,
+    /// A fixed hardware address on its main network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac_address: Option<String>,
+    /// Models it uses; `None` is the usual variables.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, Option<ServiceModel>>,
     /// Something else than the project's networks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_mode: Option<NetworkMode>,
     /// The networks it sits on; `None` is no special wish.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub networks: BTreeMap<String, Option<Attachment>>,
+    /// The kernel may not kill it for want of memory.
+    #[serde(skip_serializing_if = "is_false")]
+    pub oom_kill_disable: bool,
+    /// Its place in the queue for that, -1000 to 1000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oom_score_adj: Option<i64>,
+    /// The PID namespace: `host`, `service:x`, `container:x`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<String>,
     /// Processes it may have; -1 is unlimited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pids_limit: Option<i64>,
@@ -116,9 +228,15 @@ pub struct Service {
     /// When to pull.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pull_policy: Option<PullPolicy>,
+    /// The age after which the image is pulled again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_refresh_after: Option<String>,
     /// A read-only root.
     #[serde(skip_serializing_if = "is_false")]
     pub read_only: bool,
+    /// The OCI runtime.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
     /// Secrets it sees.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<FileReference>,
@@ -137,6 +255,9 @@ pub struct Service {
     /// What asks it to stop.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
+    /// Options of the storage driver.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub storage_opt: BTreeMap<String, String>,
     /// Kernel settings of its namespaces.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sysctls: BTreeMap<String, String>,
@@ -146,15 +267,30 @@ pub struct Service {
     /// Resource limits of its processes.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ulimits: BTreeMap<String, Ulimit>,
+    /// The engine's socket and credentials are given to the container.
+    #[serde(skip_serializing_if = "is_false")]
+    pub use_api_socket: bool,
     /// `user[:group]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// The user namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub userns_mode: Option<String>,
+    /// The UTS namespace: `host`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uts: Option<String>,
     /// What is mounted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Mount>,
+    /// `service[:ro]` or `container:name[:ro]` whose volumes it shares.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes_from: Vec<String>,
     /// Where its process starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
+    /// How its image is built.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<Build>,
     /// What it waits for; implied dependencies (links, namespaces) are in it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub depends_on: BTreeMap<String, Dependency>,
@@ -208,223 +344,14 @@ impl Service {
             .or_else(|| self.limits().and_then(|limits| limits.pids))
     }
 
-    /// The memory reservation.
+    /// The memory reservation, whichever of the two ways it was written.
     #[must_use]
     pub fn memory_reservation(&self) -> Option<Bytes> {
-        self.deploy.as_ref()?.resources.reservations?.memory
+        let reservations = || self.deploy.as_ref()?.resources.reservations.as_ref();
+        self.mem_reservation.or_else(|| reservations()?.memory)
     }
 
-    fn limits(&self) -> Option<super::ResourceLimits> {
-        self.deploy.as_ref()?.resources.limits
-    }
-}
-
-/// What a dependant waits for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Condition {
-    /// Its containers were started.
-    #[default]
-    ServiceStarted,
-    /// Its containers are healthy.
-    ServiceHealthy,
-    /// Its container ended with code 0.
-    ServiceCompletedSuccessfully,
-}
-
-impl Condition {
-    /// The word in the file, and in the `depends_on` label.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ServiceStarted => "service_started",
-            Self::ServiceHealthy => "service_healthy",
-            Self::ServiceCompletedSuccessfully => "service_completed_successfully",
-        }
-    }
-}
-
-/// One edge of the service graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Dependency {
-    /// What is waited for.
-    pub condition: Condition,
-    /// Restart the dependant when the dependency is updated or restarted by command.
-    #[serde(skip_serializing_if = "is_false")]
-    pub restart: bool,
-    /// A failure of the dependency is a failure of the dependant.
-    pub required: bool,
-}
-
-impl Default for Dependency {
-    fn default() -> Self {
-        Self {
-            condition: Condition::ServiceStarted,
-            restart: false,
-            required: true,
-        }
-    }
-}
-
-/// A host device given to a container.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Device {
-    /// The host's path, or a CDI name.
-    pub source: String,
-    /// The path inside; equal to the source for a CDI name.
-    pub target: String,
-    /// Some of `rwm`.
-    pub permissions: String,
-}
-
-/// A file of variables for the container.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct EnvFile {
-    /// The absolute path.
-    pub path: String,
-    /// Its absence is an error.
-    pub required: bool,
-    /// `raw` reads it without quotes and interpolation.
-    pub format: Option<String>,
-}
-
-/// Where output goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Logging {
-    /// `json-file` or `none`; absent is the engine's default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub driver: Option<String>,
-    /// Options of the driver.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub options: BTreeMap<String, String>,
-}
-
-/// A resource limit of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Ulimit {
-    /// Soft and hard are the same.
-    Single(i64),
-    /// Both written out.
-    Pair {
-        /// The limit that counts now.
-        soft: i64,
-        /// How far a process may raise it.
-        hard: i64,
-    },
-}
-
-impl Ulimit {
-    /// Soft and hard limit.
-    #[must_use]
-    pub fn pair(self) -> (i64, i64) {
-        match self {
-            Self::Single(value) => (value, value),
-            Self::Pair { soft, hard } => (soft, hard),
-        }
-    }
-}
-
-/// When the engine starts a container again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RestartPolicy {
-    /// Never.
-    #[default]
-    No,
-    /// Whenever it ends.
-    Always,
-    /// Whenever it ends, unless it was stopped by hand.
-    UnlessStopped,
-    /// When it fails; at most so many times in a row, zero meaning without bound.
-    OnFailure(u32),
-}
-
-impl fmt::Display for RestartPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::No => f.write_str("no"),
-            Self::Always => f.write_str("always"),
-            Self::UnlessStopped => f.write_str("unless-stopped"),
-            Self::OnFailure(0) => f.write_str("on-failure"),
-            Self::OnFailure(times) => write!(f, "on-failure:{times}"),
-        }
-    }
-}
-
-impl Serialize for RestartPolicy {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// Which network namespace a container lives in, when not the project's networks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NetworkMode {
-    /// Loopback only.
-    None,
-    /// The host's.
-    Host,
-    /// The engine's default bridge.
-    Bridge,
-    /// Another service's container of this project.
-    Service(String),
-    /// Some container, by name or id.
-    Container(String),
-    /// A network of the engine, by name.
-    Named(String),
-}
-
-impl fmt::Display for NetworkMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("none"),
-            Self::Host => f.write_str("host"),
-            Self::Bridge => f.write_str("bridge"),
-            Self::Service(name) => write!(f, "service:{name}"),
-            Self::Container(name) => write!(f, "container:{name}"),
-            Self::Named(name) => f.write_str(name),
-        }
-    }
-}
-
-impl Serialize for NetworkMode {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// When an image is pulled.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum PullPolicy {
-    /// Each time.
-    Always,
-    /// Not at all.
-    Never,
-    /// Only when it is absent, the default.
-    #[default]
-    Missing,
-    /// When the local one is older than this; the word is how it was written.
-    Every {
-        /// `daily`, `weekly`, `every_12h`.
-        word: String,
-        /// The age.
-        age: Duration,
-    },
-}
-
-impl fmt::Display for PullPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Always => "always",
-            Self::Never => "never",
-            Self::Missing => "missing",
-            Self::Every { word, .. } => word,
-        })
-    }
-}
-
-impl Serialize for PullPolicy {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+    fn limits(&self) -> Option<&super::ResourceLimits> {
+        self.deploy.as_ref()?.resources.limits.as_ref()
     }
 }

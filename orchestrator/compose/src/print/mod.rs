@@ -1,6 +1,8 @@
 //! The canonical form of a project, as `config` prints it.
 
+mod differences;
 mod emit;
+pub mod hashed;
 mod order;
 
 use std::collections::BTreeMap;
@@ -8,7 +10,7 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use crate::model::{FileObject, Network, Project, Service, Volume};
+use crate::model::{FileObject, Job, Network, Project, Service, Volume};
 use crate::yaml::{Node, Resolved, Value};
 
 /// The parts of a project that `config` prints, in its order and with sorted keys.
@@ -16,6 +18,8 @@ use crate::yaml::{Node, Resolved, Value};
 pub(crate) struct Canonical<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     configs: &'a BTreeMap<String, FileObject>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    jobs: &'a BTreeMap<String, Job>,
     name: &'a str,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     networks: &'a BTreeMap<String, Network>,
@@ -32,6 +36,7 @@ pub(crate) struct Canonical<'a> {
 pub(crate) fn canonical(project: &Project) -> Canonical<'_> {
     Canonical {
         configs: &project.configs,
+        jobs: &project.jobs,
         name: &project.name,
         networks: &project.networks,
         secrets: &project.secrets,
@@ -100,85 +105,39 @@ pub fn yaml(project: &Project) -> String {
         return String::new();
     };
     let mut root = serde_json::Map::new();
+    if !project.models.is_empty() {
+        let models = serde_json::to_value(&project.models).unwrap_or_default();
+        from.insert("models".to_owned(), models);
+    }
     for key in [
-        "name", "services", "networks", "volumes", "secrets", "configs",
+        "name", "services", "jobs", "networks", "volumes", "secrets", "configs", "models",
     ] {
         root.extend(from.shift_remove(key).map(|value| (key.to_owned(), value)));
     }
     root.extend(from);
-    drop_empty(&mut root);
-    add_extensions(&mut root, project);
     let mut root = serde_json::Value::Object(root);
+    differences::apply(&mut root);
+    for extension in &project.nested_extensions {
+        differences::extend(&mut root, extension);
+    }
     order::sort(&mut root);
     escape(&emit::document(&root))
 }
 
-/// Leaves out what Compose writes in JSON only: nothing for `command`, and empty structures.
-fn drop_empty(root: &mut serde_json::Map<String, serde_json::Value>) {
-    let is_empty =
-        |value: &serde_json::Value| value.as_object().is_some_and(serde_json::Map::is_empty);
-    let entries =
-        |root: &mut serde_json::Map<String, serde_json::Value>,
-         section: &str,
-         each: &dyn Fn(&mut serde_json::Map<String, serde_json::Value>)| {
-            let section = root
-                .get_mut(section)
-                .and_then(serde_json::Value::as_object_mut);
-            section
-                .into_iter()
-                .flatten()
-                .filter_map(|(_, value)| value.as_object_mut())
-                .for_each(each);
-        };
-    entries(root, "services", &|service| {
-        service.retain(|key, value| {
-            !(matches!(key.as_str(), "command" | "entrypoint") && value.is_null())
-        });
-        if let Some(deploy) = service
-            .get_mut("deploy")
-            .and_then(serde_json::Value::as_object_mut)
-        {
-            deploy.retain(|_, value| !is_empty(value));
-        }
-    });
-    entries(root, "networks", &|network| {
-        network.retain(|key, value| key != "ipam" || !is_empty(value));
-    });
+/// A tree that is no model yet, with its dollars as they are.
+#[must_use]
+pub fn tree_json(tree: &serde_json::Value) -> String {
+    let mut text = serde_json::to_string_pretty(tree).unwrap_or_default();
+    text.push('\n');
+    text
 }
 
-/// Adds the `x-*` keys of services and resources, which Compose writes in YAML only.
-fn add_extensions(root: &mut serde_json::Map<String, serde_json::Value>, project: &Project) {
-    let services = project
-        .services
-        .iter()
-        .map(|(k, v)| ("services", k, &v.extensions));
-    let networks = project
-        .networks
-        .iter()
-        .map(|(k, v)| ("networks", k, &v.extensions));
-    let volumes = project
-        .volumes
-        .iter()
-        .map(|(k, v)| ("volumes", k, &v.extensions));
-    let configs = project
-        .configs
-        .iter()
-        .map(|(k, v)| ("configs", k, &v.extensions));
-    let secrets = project
-        .secrets
-        .iter()
-        .map(|(k, v)| ("secrets", k, &v.extensions));
-    for (section, key, extensions) in services
-        .chain(networks)
-        .chain(volumes)
-        .chain(configs)
-        .chain(secrets)
-    {
-        let target = root.get_mut(section).and_then(|all| all.get_mut(key));
-        if let Some(target) = target.and_then(serde_json::Value::as_object_mut) {
-            target.extend(extensions.clone());
-        }
-    }
+/// The same as YAML.
+#[must_use]
+pub fn tree_yaml(tree: &serde_json::Value) -> String {
+    let mut tree = tree.clone();
+    order::sort_all(&mut tree);
+    emit::document(&tree)
 }
 
 /// A dollar has to be read back as one.

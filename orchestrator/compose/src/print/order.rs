@@ -40,6 +40,18 @@ pub(super) fn sort(value: &mut Value) {
     }
 }
 
+/// Sorts every mapping.
+pub(super) fn sort_all(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.values_mut().for_each(sort_all);
+            sort_keys(map);
+        }
+        Value::Array(items) => items.iter_mut().for_each(sort_all),
+        _ => {}
+    }
+}
+
 fn sort_keys(map: &mut Map<String, Value>) {
     let mut entries: Vec<(String, Value)> = std::mem::take(map).into_iter().collect();
     entries.sort_by(|(left, _), (right, _)| compare(left, right));

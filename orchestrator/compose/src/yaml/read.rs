@@ -7,8 +7,9 @@ use super::tree::{Entry, Mapping, MergeTag, Node, Scalar, Value};
 use crate::diagnostic::Diagnostic;
 use crate::source::{SourceId, Sources, Span};
 
-/// How many nodes aliases may copy in one file. Compose stops at as many visits.
-const ALIAS_BUDGET: usize = 100_000;
+/// How many nodes aliases may copy in one file. From about as many on, go-yaml looks how much of a
+/// file is aliases, and stops.
+const ALIAS_BUDGET: usize = 400_000;
 
 /// What a parser back end has to deliver. Two of them are compared in a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,6 +154,8 @@ enum Frame {
     Mapping {
         mapping: Mapping,
         merges: Vec<Node>,
+        /// Where `<<` stands.
+        merge_at: Option<Span>,
         key: Option<(Key, Span)>,
         open: Open,
     },
@@ -229,6 +232,7 @@ impl<'a> Builder<'a> {
                 self.stack.push(Frame::Mapping {
                     mapping,
                     merges,
+                    merge_at: None,
                     key: None,
                     open,
                 });
@@ -241,7 +245,11 @@ impl<'a> Builder<'a> {
                 tag,
                 anchor,
             } => {
-                let plain = plain && tag.as_deref() != Some("str");
+                // A tag of YAML's own decides what a scalar is; any other makes a string of it.
+                let plain = match tag.as_deref() {
+                    None | Some("reset" | "override") => plain,
+                    Some(tag) => matches!(tag, "bool" | "int" | "float" | "null" | "timestamp"),
+                };
                 let tag = merge_tag(tag.as_deref());
                 let value = Value::Scalar(Scalar { text, plain });
                 self.finish(Node { value, span, tag }, anchor);
@@ -325,11 +333,18 @@ impl<'a> Builder<'a> {
             Some(Frame::Mapping {
                 mapping,
                 merges,
+                merge_at,
                 key,
                 ..
             }) => match key.take() {
                 None => *key = Some(read_key(&node, self.faults)),
-                Some((Key::Merge, _)) => merges.push(node),
+                Some((Key::Merge, span)) => {
+                    if let Some(first) = *merge_at {
+                        self.faults.push(duplicate("<<", span, first));
+                    }
+                    *merge_at = Some(span);
+                    merges.push(node);
+                }
                 Some((Key::Refused, _)) => {}
                 Some((Key::Name(name), key_span)) => {
                     if let Some(first) = mapping.get(&name) {

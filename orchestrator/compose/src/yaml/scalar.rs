@@ -70,7 +70,8 @@ pub fn resolve(text: &str) -> Resolved<'_> {
     if let Some(value) = integer(&digits) {
         return Resolved::Int(value);
     }
-    match is_float(&digits).then(|| digits.parse().ok()).flatten() {
+    let float = is_float(&digits).then(|| digits.parse().ok()).flatten();
+    match float.filter(|value: &f64| value.is_finite()) {
         Some(value) => Resolved::Float(value),
         None => Resolved::Text(text),
     }
@@ -158,7 +159,7 @@ fn is_time(text: &str) -> bool {
 }
 
 /// A float as Go's `%v` prints it: the shortest digits that read back, with an exponent when that
-/// is below -4 or above 20.
+/// is below -4 or above 5.
 fn go_float(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();
@@ -169,7 +170,7 @@ fn go_float(value: f64) -> String {
     let scientific = format!("{value:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if value != 0.0 && !(-4..21).contains(&exponent) {
+    if value != 0.0 && !(-4..6).contains(&exponent) {
         let sign = if exponent < 0 { '-' } else { '+' };
         return format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs());
     }
@@ -194,6 +195,9 @@ mod tests {
             ("1.10", "1.1"),
             ("1e3", "1000"),
             ("1e21", "1e+21"),
+            ("100000.0", "100000"),
+            ("1000000.0", "1e+06"),
+            ("1e400", "1e400"),
             ("0.00001", "1e-05"),
             ("+5", "5"),
             (".5", "0.5"),

@@ -140,6 +140,62 @@ impl Node {
         Some(&self.mapping()?.get(key)?.value)
     }
 
+    /// The value under a key, to be changed.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        Some(&mut self.mapping_mut()?.get_mut(key)?.value)
+    }
+
+    /// The items, if it is a list, to be changed.
+    pub fn sequence_mut(&mut self) -> Option<&mut Vec<Node>> {
+        match &mut self.value {
+            Value::Sequence(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// A string and no other scalar.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self.resolved() {
+            Some(Resolved::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A plain scalar that did not come from a file as such: a number, a boolean.
+    #[must_use]
+    pub fn plain(text: impl Into<String>, span: Span) -> Self {
+        let text = text.into();
+        Self::new(Value::Scalar(Scalar { text, plain: true }), span)
+    }
+
+    /// A mapping whose keys all stand at one place.
+    #[must_use]
+    pub fn mapped<K: Into<String>>(
+        entries: impl IntoIterator<Item = (K, Node)>,
+        span: Span,
+    ) -> Self {
+        let entries = entries.into_iter().map(|(key, value)| {
+            let key_span = value.span;
+            (key.into(), Entry { key_span, value })
+        });
+        Self::new(Value::Mapping(entries.collect()), span)
+    }
+
+    /// Adds a key that is missing; what is there stays.
+    pub fn default_to(&mut self, key: &str, value: impl FnOnce(Span) -> Node) {
+        let span = self.span;
+        if let Some(mapping) = self.mapping_mut()
+            && !mapping.contains_key(key)
+        {
+            let entry = Entry {
+                key_span: span,
+                value: value(span),
+            };
+            mapping.insert(key.to_owned(), entry);
+        }
+    }
+
     /// A word for people: `a mapping`, `a number`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -147,6 +203,34 @@ impl Node {
             Value::Sequence(_) => "a list",
             Value::Mapping(_) => "a mapping",
             Value::Scalar(scalar) => scalar.resolved().kind(),
+        }
+    }
+
+    /// A text that equal values share, wherever they were written.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        match &self.value {
+            Value::Scalar(_) => {
+                let kind = match self.resolved() {
+                    Some(Resolved::Int(_) | Resolved::Float(_)) => 'n',
+                    Some(Resolved::Text(_)) => 't',
+                    _ => 'o',
+                };
+                let text = self.resolved().and_then(Resolved::to_text);
+                format!("{kind}{}", text.unwrap_or_default())
+            }
+            Value::Sequence(items) => {
+                let items: Vec<String> = items.iter().map(Self::fingerprint).collect();
+                format!("[{}]", items.join("\u{1}"))
+            }
+            Value::Mapping(mapping) => {
+                let mut entries: Vec<String> = mapping
+                    .iter()
+                    .map(|(key, entry)| format!("{key}\u{2}{}", entry.value.fingerprint()))
+                    .collect();
+                entries.sort();
+                format!("{{{}}}", entries.join("\u{1}"))
+            }
         }
     }
 

@@ -7,7 +7,9 @@
 //! oracle: accepts, because ... (optional: a deliberate difference to Docker Compose)
 //! --- compose.yaml
 //! services: ...
-//! === json                     (or: errors, warnings)
+//! === json                     (or: errors; warnings; refused, what loads and cannot be run)
+//! ...
+//! === compose                  (optional: the last line of what Docker Compose says)
 //! ...
 //! ```
 
@@ -33,6 +35,8 @@ pub(crate) struct Case {
     pub(crate) oracle: Option<String>,
     pub(crate) files: Vec<(String, String)>,
     pub(crate) expected: BTreeMap<String, String>,
+    /// What Docker Compose says instead, to stand beside ours.
+    pub(crate) theirs: Option<String>,
 }
 
 /// Every case of the folder.
@@ -50,35 +54,43 @@ pub(crate) fn cases() -> Vec<Case> {
 fn read(path: &Path) -> Case {
     let text = std::fs::read_to_string(path).unwrap();
     let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-    let origin = (path.to_owned(), String::new());
-    let mut case = Case {
-        name,
-        origin,
-        ..Case::default()
-    };
-    let mut section: Option<String> = None;
-    let mut body = String::new();
-    for line in text.split_inclusive('\n') {
-        if let Some(name) = line
-            .strip_prefix("--- ")
-            .or_else(|| line.strip_prefix("=== "))
-        {
-            case.close(section.take(), std::mem::take(&mut body));
-            section = Some(format!("{}{}", &line[..1], name.trim_end()));
-        } else {
-            body.push_str(line);
-        }
-    }
-    case.close(section, body);
+    let mut case = Case::parse(&name, &text);
+    case.origin.0 = path.to_owned();
     case
 }
 
 impl Case {
+    /// A case from its text.
+    pub(crate) fn parse(name: &str, text: &str) -> Self {
+        let mut case = Self {
+            name: name.to_owned(),
+            ..Self::default()
+        };
+        let mut section: Option<String> = None;
+        let mut body = String::new();
+        for line in text.split_inclusive('\n') {
+            if let Some(name) = line
+                .strip_prefix("--- ")
+                .or_else(|| line.strip_prefix("=== "))
+            {
+                case.close(section.take(), std::mem::take(&mut body));
+                section = Some(format!("{}{}", &line[..1], name.trim_end()));
+            } else {
+                body.push_str(line);
+            }
+        }
+        case.close(section, body);
+        case
+    }
+
     fn close(&mut self, section: Option<String>, body: String) {
         match section {
             None => self.header(body),
             Some(section) if section.starts_with('-') => {
                 self.files.push((section[1..].to_owned(), body));
+            }
+            Some(section) if section == "=compose" => {
+                self.theirs = Some(body.trim_end().to_owned());
             }
             Some(section) => {
                 self.expected
@@ -145,6 +157,10 @@ impl Case {
             Ok(loaded) => {
                 let json = bowline_compose::print::json(&loaded.project);
                 out.insert("json".to_owned(), json.trim_end().to_owned());
+                let refused = loaded.render_refusals(false);
+                if !refused.is_empty() {
+                    out.insert("refused".to_owned(), refused.trim_end().to_owned());
+                }
                 let warnings = loaded.render_warnings(false);
                 if !warnings.is_empty() {
                     out.insert("warnings".to_owned(), warnings.trim_end().to_owned());

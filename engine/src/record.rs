@@ -110,6 +110,8 @@ pub enum MountKind {
     Volume,
     /// Memory.
     Tmpfs,
+    /// The files of an image, read-only.
+    Image,
 }
 
 /// One resolved mount.
@@ -136,6 +138,9 @@ pub struct MountPoint {
     /// Do not bind what is mounted below the source.
     #[serde(default)]
     pub non_recursive: bool,
+    /// Read-only is only the mount itself, not what is mounted below it.
+    #[serde(default)]
+    pub read_only_top: bool,
     /// Path inside the volume that is mounted.
     #[serde(default)]
     pub subpath: String,
@@ -268,4 +273,67 @@ pub(crate) struct VolumeRecord {
     pub options: BTreeMap<String, String>,
     /// Made for one container without a name.
     pub anonymous: bool,
+    /// The tree it writes to, on top of `base`; empty where its files lie in its own folder.
+    pub live: String,
+    /// The topmost of the frozen trees below `live`; empty together with it.
+    pub base: String,
+    /// What it was forked from or restored to.
+    pub origin: Option<Origin>,
+    /// The tree its own folder is being moved to, while that takes: an engine that finds it moves the folder back.
+    pub freezing: String,
+}
+
+/// Where a volume's files came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Origin {
+    /// The volume.
+    pub volume: String,
+    /// The snapshot; empty where the volume itself was forked.
+    pub tag: String,
+    /// When the files were as they are there, RFC 3339.
+    pub taken: String,
+}
+
+/// A tree of files that nobody changes any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct TreeRecord {
+    /// Its folder's name.
+    pub id: String,
+    /// The tree it lies on, as overlayfs stacks them; empty where it is whole.
+    pub parent: String,
+    /// When it was frozen, RFC 3339.
+    pub taken: String,
+    /// The volume it was taken from.
+    pub volume: String,
+    /// A copy of that volume's files at that time, rather than the files themselves.
+    pub copied: bool,
+    /// Bytes it takes on the disk, when it was frozen.
+    pub size: u64,
+}
+
+/// A tree under a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct SnapshotRecord {
+    /// The volume it is of, which may be gone.
+    pub volume: String,
+    /// Its name, unique for the volume.
+    pub tag: String,
+    /// When it was taken, RFC 3339.
+    pub taken: String,
+    /// The tree.
+    pub tree: String,
+    /// The images of the containers that used the volume: a database's files are bound to its version.
+    pub images: Vec<String>,
+    /// Whether containers were running with the volume, frozen for the moment.
+    pub live: bool,
+}
+
+impl SnapshotRecord {
+    /// Its key in the store.
+    pub(crate) fn key(&self) -> String {
+        format!("{}:{}", self.volume, self.tag)
+    }
 }

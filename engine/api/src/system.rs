@@ -149,7 +149,37 @@ wire! {
         pub images: Vec<crate::ImageSummary>,
         pub containers: Vec<crate::ContainerSummary>,
         pub volumes: Vec<crate::Volume>,
-        pub build_cache: Vec<serde_json::Value>,
+        /// Ours: what frozen files of volumes take, those of snapshots and those below forks.
+        pub snapshots_size: i64,
+        pub build_cache: Vec<BuildCacheEntry>,
+    }
+
+    /// A remembered step of a build.
+    pub struct BuildCacheEntry {
+        #[serde(rename = "ID")]
+        pub id: String,
+        pub parents: Vec<String>,
+        #[serde(rename = "Type")]
+        pub kind: String,
+        pub description: String,
+        pub in_use: bool,
+        pub shared: bool,
+        pub size: i64,
+        pub created_at: String,
+        pub last_used_at: Option<String>,
+        pub usage_count: i64,
+    }
+
+    /// Answer of `POST /commit`.
+    pub struct CommitCreated {
+        pub id: String,
+    }
+
+    /// One path that a container changed.
+    pub struct ContainerChange {
+        pub path: String,
+        /// 0 modified, 1 added, 2 deleted.
+        pub kind: i64,
     }
 
     /// Answer of `POST /auth`.

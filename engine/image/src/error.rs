@@ -75,7 +75,7 @@ pub enum ImageError {
         source: Box<Error>,
     },
     /// A tree of files beside the layers.
-    #[error("cannot {0}")]
+    #[error(transparent)]
     Tree(#[from] crate::files::TreeError),
     /// The state database.
     #[error("the image store's database failed")]
@@ -237,6 +237,7 @@ impl ImageError {
             }
             Self::Archive(_) | Self::Filesystem(_) => ErrorKind::Invalid,
             Self::Layer(error) => error.kind(),
+            Self::Tree(error) => error.kind(),
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::Registry(error) => error.kind(),
             Self::Full { .. } => ErrorKind::Full,

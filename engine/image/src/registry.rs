@@ -30,6 +30,11 @@ use url::Url;
 
 type Result<T, E = RegistryError> = std::result::Result<T, E>;
 
+/// The addresses of a host, in the order to try them.
+pub(crate) async fn addresses(host: &str) -> Result<Vec<std::net::IpAddr>> {
+    resolve::resolve(host).await
+}
+
 /// Longest manifest or configuration accepted.
 pub(crate) const DOCUMENT_LIMIT: u64 = 8 * 1024 * 1024;
 /// Redirects followed for one request.

@@ -66,6 +66,15 @@ impl Store {
         })
     }
 
+    /// The directories of all layers of an image, top first; two of them at least, as an overlay without a writable
+    /// directory needs.
+    pub fn layer_folders(&self, image: &ImageId) -> Result<Vec<PathBuf>> {
+        let mut lowers = self.lowers(image)?;
+        let missing = 2_usize.saturating_sub(lowers.len());
+        lowers.extend((1..=missing).map(|n| self.0.root.join("empty").join(n.to_string())));
+        Ok(lowers)
+    }
+
     /// Top first. Overlayfs refuses one directory twice, and some builders do stack the same layer twice: the upper
     /// one of the two hides the lower one entirely.
     fn lowers(&self, image: &ImageId) -> Result<Vec<PathBuf>> {

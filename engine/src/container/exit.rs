@@ -36,17 +36,20 @@ impl Actor {
         self.note(exit);
         let promises = self.stopping.take();
         let policy = self.policy();
+        let pace = self.pace();
+        self.record.restarts = pace.counted(self.record.restarts, lasted);
         let restart =
             !self.record.stopped_by_hand && policy.restarts_after(exit.code, self.record.restarts);
         if restart {
             self.record.phase = Phase::Restarting;
-            self.restart_at = Some(Instant::now() + self.back_off.after(lasted));
+            self.restart_at = Some(Instant::now() + pace.after(&mut self.back_off, lasted));
         } else {
             self.record.phase = Phase::Exited;
             self.release_network().await;
         }
         self.remove_cgroup();
         self.save_what_is();
+        self.engine.release_volumes(&self.record);
         self.terminal = None;
         if let Some(shim) = self.shim.take() {
             // The end is recorded, so the shim's own record of it is no longer needed.

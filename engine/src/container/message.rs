@@ -71,6 +71,20 @@ pub(crate) enum Message {
         /// Answered when done.
         reply: Reply<()>,
     },
+    /// Nothing of it moves, and nothing else is done with it, until the sender is dropped.
+    Still {
+        /// Its other end.
+        until: oneshot::Receiver<()>,
+        /// Answered when all stand still.
+        reply: Reply<()>,
+    },
+    /// Nothing is done with a container that does not run until the sender is dropped; one that runs goes on.
+    Idle {
+        /// Its other end.
+        until: oneshot::Receiver<()>,
+        /// Answered when everything before it is done.
+        reply: Reply<()>,
+    },
     /// Removes the container.
     Remove {
         /// Kill it first where it runs.

@@ -112,6 +112,7 @@ impl Actor {
         self.release_network().await;
         self.remove_cgroup();
         self.save_what_is();
+        self.engine.release_volumes(&self.record);
     }
 
     /// The shim is gone. Its record is the truth; without one the process may live on.

@@ -14,10 +14,11 @@ use bowline_runtime::{
 
 use super::actor::Actor;
 use super::network::{Ready, addresses};
+use crate::create::propagation;
 use crate::error::{Error, ErrorKind, Result};
 use crate::launch::spec::{self, Security};
 use crate::launch::{block, devices, files, log};
-use crate::record::{ContainerRecord, Phase};
+use crate::record::{ContainerRecord, MountKind, Phase};
 use crate::restart::{BackOff, Policy};
 
 impl Actor {
@@ -89,10 +90,13 @@ impl Actor {
             self.record.run.code = if code == 125 { 128 } else { code };
         }
         self.save_what_is();
+        self.engine.release_volumes(&self.record);
         error
     }
 
     async fn try_launch(&mut self) -> std::result::Result<Started, Failure> {
+        // Until the record says that it runs, which holds them then.
+        let _volumes = self.engine.hold_volumes(&self.record).await?;
         let ready = self.bring_up().await?;
         let launch = self.plan(&ready)?;
         let fds = LaunchFds {
@@ -145,6 +149,7 @@ impl Actor {
         let context = spec::Context {
             files,
             devices,
+            images: self.mounted_images()?,
             block_io: block::io(&record.host).map_err(|error| invalid(&error))?,
         };
         let document = spec::document(record, &context).map_err(|error| invalid(&error))?;
@@ -197,6 +202,29 @@ impl Actor {
             revive: self.engine.revives(),
             engine_life: Some(roots.life()),
         })
+    }
+
+    /// The images that are mounted in it, and whether its binds may travel as they are asked to.
+    fn mounted_images(&self) -> Result<std::collections::BTreeMap<String, Vec<PathBuf>>> {
+        let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let mut images = std::collections::BTreeMap::new();
+        for point in &self.record.mounts {
+            match point.kind {
+                MountKind::Image => {
+                    let id = point.name.parse();
+                    let id = id.map_err(|error: bowline_image::DigestError| {
+                        Error::invalid(crate::error::chain(&error))
+                    })?;
+                    images.insert(point.name.clone(), self.engine.images().layer_folders(&id)?);
+                }
+                MountKind::Bind => {
+                    let checked = propagation::check(&table, &point.source, &point.propagation);
+                    checked.map_err(|error| Error::internal(error.to_string()))?;
+                }
+                MountKind::Volume | MountKind::Tmpfs => {}
+            }
+        }
+        Ok(images)
     }
 
     fn joins(&self) -> Result<JoinNamespaces> {

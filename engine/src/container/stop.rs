@@ -262,6 +262,33 @@ impl Actor {
         Ok(())
     }
 
+    /// Stands still for a while. Not a state of the container: nobody is told, and an engine that comes back after a
+    /// crash thaws what runs.
+    pub(super) async fn still(
+        &mut self,
+        until: tokio::sync::oneshot::Receiver<()>,
+        reply: Reply<()>,
+    ) {
+        let freezes = self.record.phase == Phase::Running;
+        let freeze = |freeze: bool| {
+            let cgroup = self.cgroup()?;
+            let done = if freeze { cgroup.freeze() } else { cgroup.thaw() };
+            done.map_err(|error| Error::failed("freeze or thaw the container", &error))
+        };
+        if freezes && let Err(error) = tokio::task::block_in_place(|| freeze(true)) {
+            // Some of its processes may have stopped already.
+            drop(freeze(false));
+            answer(reply, Err(error));
+            return;
+        }
+        answer(reply, Ok(()));
+        // The other end says nothing: it goes.
+        drop(until.await);
+        if freezes && let Err(error) = tokio::task::block_in_place(|| freeze(false)) {
+            tracing::error!(container = self.record.name, %error, "still frozen");
+        }
+    }
+
     /// `TERM`, `SIGTERM`, `15`, `RTMIN+3`; an empty text is `default`.
     fn signal_number(&self, text: &str, default: &str) -> Result<i32> {
         let text = if text.is_empty() { default } else { text };

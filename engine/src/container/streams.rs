@@ -51,6 +51,13 @@ impl Actor {
                     tracing::debug!(container = self.record.name, %error, "exec not signalled");
                 }
             }
+            Message::Still { until, reply } => self.still(until, reply).await,
+            Message::Idle { until, reply } => {
+                answer(reply, Ok(()));
+                if !self.record.phase.is_alive() {
+                    drop(until.await);
+                }
+            }
             _ => {}
         }
     }

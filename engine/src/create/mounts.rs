@@ -7,7 +7,7 @@ use bowline_api::{Config, HostConfig, Mount};
 
 use crate::record::{MountKind, MountPoint};
 
-/// A mount that cannot be right.
+/// A mount that cannot be right. The words are Docker's, since people search for them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MountError {
     /// Not of the form source:target[:mode].
@@ -16,26 +16,31 @@ pub(crate) enum MountError {
     /// A word in the mode that is not known.
     #[error("invalid mode: {0}")]
     Mode(String),
-    /// The target is relative, or `/`.
-    #[error("invalid mount path: '{0}' mount path must be absolute, and not the root")]
+    /// The target is relative.
+    #[error("invalid mount path: '{0}' mount path must be absolute")]
     Target(String),
+    /// The target is the root.
+    #[error("invalid specification: destination can't be '/'")]
+    Root,
     /// Two mounts at one place.
     #[error("Duplicate mount point: {0}")]
     Duplicate(String),
     /// A volume name outside the grammar.
     #[error(
-        "\"{0}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed; a host path must be absolute"
+        "\"{0}\" includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
     )]
     Name(String),
-    /// A mount type that is not there.
-    #[error("mount type `{0}` is not supported yet")]
-    Kind(String),
     /// A bind whose source must exist does not.
     #[error("invalid mount config for type \"bind\": bind source path does not exist: {0}")]
     Missing(String),
-    /// Options of another type.
-    #[error("invalid mount config: must not specify {0}")]
-    Misplaced(&'static str),
+    /// Anything else about a mount of one kind.
+    #[error("invalid mount config for type \"{kind}\": {reason}")]
+    Config {
+        /// The kind, as it was given.
+        kind: String,
+        /// What is wrong.
+        reason: String,
+    },
 }
 
 /// What a mount needs before it can be made.
@@ -61,6 +66,7 @@ impl Wanted {
                 mode: String::new(),
                 propagation: String::new(),
                 non_recursive: false,
+                read_only_top: false,
                 subpath: String::new(),
                 copy_up: kind == MountKind::Volume,
                 options: Vec::new(),
@@ -139,10 +145,11 @@ fn destination(target: &str) -> Result<PathBuf, MountError> {
             _ => {}
         }
     }
-    if target.starts_with('/') && clean != Path::new("/") {
-        return Ok(clean);
+    match (target.starts_with('/'), clean == Path::new("/")) {
+        (false, _) => Err(MountError::Target(target.into())),
+        (true, true) => Err(MountError::Root),
+        (true, false) => Ok(clean),
     }
-    Err(MountError::Target(target.into()))
 }
 
 /// `[source:]target[:mode]`
@@ -181,9 +188,7 @@ fn read_mode(word: &str, point: &mut MountPoint) -> Result<(), MountError> {
         "nocopy" if point.kind == MountKind::Volume => point.copy_up = false,
         // SELinux labels: nothing to label on this machine, which is what the words then mean.
         "z" | "Z" | "cached" | "delegated" | "consistent" => {}
-        "rprivate" | "private" | "rshared" | "shared" | "rslave" | "slave"
-            if point.kind == MountKind::Bind =>
-        {
+        word if point.kind == MountKind::Bind && is_propagation(word) => {
             word.clone_into(&mut point.propagation);
         }
         _ => return Err(MountError::Mode(word.into())),
@@ -200,54 +205,132 @@ fn volume_name(name: &str) -> Result<String, MountError> {
 }
 
 fn read_mount(mount: &Mount) -> Result<Wanted, MountError> {
-    let target = destination(&mount.target)?;
+    let wrong = |reason: &str| wrong(mount, reason);
+    if mount.target.is_empty() {
+        return Err(wrong("field Target must not be empty"));
+    }
+    let target = destination(&mount.target).map_err(|error| wrong(&error.to_string()))?;
+    let foreign = [
+        ("BindOptions", mount.bind_options.is_some(), "bind"),
+        ("VolumeOptions", mount.volume_options.is_some(), "volume"),
+        ("TmpfsOptions", mount.tmpfs_options.is_some(), "tmpfs"),
+        ("ImageOptions", mount.image_options.is_some(), "image"),
+    ];
+    let known = foreign.iter().any(|(_, _, kind)| *kind == mount.kind);
+    if let (true, Some((field, ..))) = (
+        known,
+        foreign
+            .iter()
+            .find(|(_, given, kind)| *given && *kind != mount.kind),
+    ) {
+        return Err(wrong(&format!("field {field} must not be specified")));
+    }
     let mut wanted = match mount.kind.as_str() {
         "bind" => bind(mount, target)?,
         "volume" => volume(mount, target)?,
         "tmpfs" => tmpfs(mount, target)?,
-        other => return Err(MountError::Kind(other.into())),
+        "image" => image(mount, target)?,
+        "npipe" | "cluster" => return Err(wrong("there is none on this machine")),
+        _ => return Err(wrong("mount type unknown")),
     };
-    wanted.point.writable = !mount.read_only;
+    // What an image holds is nobody's to change.
+    wanted.point.writable = !mount.read_only && wanted.point.kind != MountKind::Image;
     Ok(wanted)
+}
+
+fn wrong(mount: &Mount, reason: &str) -> MountError {
+    MountError::Config {
+        kind: mount.kind.clone(),
+        reason: reason.into(),
+    }
 }
 
 fn bind(mount: &Mount, target: PathBuf) -> Result<Wanted, MountError> {
-    if mount.volume_options.is_some() || mount.tmpfs_options.is_some() {
-        return Err(MountError::Misplaced(
-            "VolumeOptions or TmpfsOptions for a bind",
-        ));
+    let wrong = |reason: &str| wrong(mount, reason);
+    if mount.source.is_empty() {
+        return Err(wrong("field Source must not be empty"));
     }
     if !mount.source.starts_with('/') {
-        return Err(MountError::Target(mount.source.clone()));
+        let error = MountError::Target(mount.source.clone());
+        return Err(wrong(&error.to_string()));
     }
     let mut wanted = Wanted::new(MountKind::Bind, target);
     wanted.point.source = mount.source.clone().into();
-    if let Some(options) = &mount.bind_options {
-        if !options.propagation.is_empty() {
-            read_mode(&options.propagation, &mut wanted.point)?;
+    let Some(options) = &mount.bind_options else {
+        return Ok(wanted);
+    };
+    if !options.propagation.is_empty() {
+        if !is_propagation(&options.propagation) {
+            let reason = format!("invalid propagation mode: \"{}\"", options.propagation);
+            return Err(wrong(&reason));
         }
-        wanted.point.non_recursive = options.non_recursive;
-        wanted.create_source = options.create_mountpoint;
+        wanted.point.propagation.clone_from(&options.propagation);
     }
+    if options.read_only_non_recursive && options.read_only_force_recursive {
+        return Err(wrong(
+            "ReadOnlyNonRecursive and ReadOnlyForceRecursive must not both be set",
+        ));
+    }
+    if (options.read_only_non_recursive || options.read_only_force_recursive) && !mount.read_only {
+        return Err(wrong("mount must be read-only for a read-only mode"));
+    }
+    if options.read_only_force_recursive && options.non_recursive {
+        return Err(wrong(
+            "ReadOnlyForceRecursive requires a recursive bind mount",
+        ));
+    }
+    // What is mounted there later could not be held read-only otherwise.
+    if options.read_only_force_recursive
+        && !["", "rprivate"].contains(&options.propagation.as_str())
+    {
+        return Err(wrong(
+            "ReadOnlyForceRecursive requires the propagation rprivate",
+        ));
+    }
+    wanted.point.non_recursive = options.non_recursive;
+    wanted.point.read_only_top = options.read_only_non_recursive;
+    wanted.create_source = options.create_mountpoint;
     Ok(wanted)
 }
 
-fn volume(mount: &Mount, target: PathBuf) -> Result<Wanted, MountError> {
-    if mount.bind_options.is_some() || mount.tmpfs_options.is_some() {
-        return Err(MountError::Misplaced(
-            "BindOptions or TmpfsOptions for a volume",
+fn is_propagation(word: &str) -> bool {
+    [
+        "private", "rprivate", "shared", "rshared", "slave", "rslave",
+    ]
+    .contains(&word)
+}
+
+/// A path within something, which no `..` leads out of.
+fn inside(mount: &Mount, subpath: &str) -> Result<String, MountError> {
+    let outside = |part: Component<'_>| !matches!(part, Component::Normal(_) | Component::CurDir);
+    if Path::new(subpath).components().any(outside) {
+        return Err(wrong(
+            mount,
+            "subpath must be a relative path within the volume",
         ));
     }
+    Ok(subpath.into())
+}
+
+fn volume(mount: &Mount, target: PathBuf) -> Result<Wanted, MountError> {
     let mut wanted = Wanted::new(MountKind::Volume, target);
     wanted.point.name = volume_name(&mount.source)?;
+    let anonymous = mount.source.is_empty();
+    if anonymous && mount.read_only {
+        return Err(wrong(
+            mount,
+            "must not set ReadOnly mode when using anonymous volumes",
+        ));
+    }
     if let Some(options) = &mount.volume_options {
-        wanted.point.copy_up = !options.no_copy;
-        let outside =
-            |part: Component<'_>| !matches!(part, Component::Normal(_) | Component::CurDir);
-        if Path::new(&options.subpath).components().any(outside) {
-            return Err(MountError::Target(options.subpath.clone()));
+        if anonymous && !options.subpath.is_empty() {
+            return Err(wrong(
+                mount,
+                "must not set Subpath when using anonymous volumes",
+            ));
         }
-        options.subpath.clone_into(&mut wanted.point.subpath);
+        wanted.point.copy_up = !options.no_copy;
+        wanted.point.subpath = inside(mount, &options.subpath)?;
         wanted.volume.labels.clone_from(&options.labels);
         if let Some(driver) = &options.driver_config {
             wanted.volume.driver.clone_from(&driver.name);
@@ -258,29 +341,43 @@ fn volume(mount: &Mount, target: PathBuf) -> Result<Wanted, MountError> {
 }
 
 fn tmpfs(mount: &Mount, target: PathBuf) -> Result<Wanted, MountError> {
-    if mount.bind_options.is_some() || mount.volume_options.is_some() || !mount.source.is_empty() {
-        return Err(MountError::Misplaced(
-            "Source, BindOptions or VolumeOptions for tmpfs",
-        ));
+    if !mount.source.is_empty() {
+        return Err(wrong(mount, "field Source must not be specified"));
     }
     let mut wanted = Wanted::new(MountKind::Tmpfs, target);
-    if let Some(options) = &mount.tmpfs_options {
-        if options.size_bytes > 0 {
-            wanted
-                .point
-                .options
-                .push(format!("size={}", options.size_bytes));
+    let Some(options) = &mount.tmpfs_options else {
+        return Ok(wanted);
+    };
+    let words = &mut wanted.point.options;
+    if options.size_bytes < 0 {
+        return Err(wrong(mount, "tmpfs size cannot be negative"));
+    }
+    if options.size_bytes > 0 {
+        words.push(format!("size={}", options.size_bytes));
+    }
+    if options.mode > 0 {
+        words.push(format!("mode={:o}", options.mode));
+    }
+    for pair in &options.options {
+        match pair.as_slice() {
+            [word] | [word, ..] if word.is_empty() => {
+                return Err(wrong(mount, "empty option in TmpfsOptions"));
+            }
+            [_] | [_, _] => words.push(pair.join("=")),
+            _ => return Err(wrong(mount, "invalid option array length")),
         }
-        if options.mode > 0 {
-            wanted
-                .point
-                .options
-                .push(format!("mode={:o}", options.mode));
-        }
-        wanted
-            .point
-            .options
-            .extend(options.options.iter().map(|pair| pair.join("=")));
+    }
+    Ok(wanted)
+}
+
+fn image(mount: &Mount, target: PathBuf) -> Result<Wanted, MountError> {
+    if mount.source.is_empty() {
+        return Err(wrong(mount, "field Source must not be empty"));
+    }
+    let mut wanted = Wanted::new(MountKind::Image, target);
+    wanted.point.name.clone_from(&mount.source);
+    if let Some(options) = &mount.image_options {
+        wanted.point.subpath = inside(mount, &options.subpath)?;
     }
     Ok(wanted)
 }
@@ -315,11 +412,65 @@ mod tests {
     fn wrong_forms_are_named() {
         assert_eq!(one("a:b:c:d"), Err(MountError::Form("a:b:c:d".into())));
         assert_eq!(one("/a:/b:rx"), Err(MountError::Mode("rx".into())));
-        assert_eq!(one("/a:/"), Err(MountError::Target("/".into())));
+        assert_eq!(one("/a:/"), Err(MountError::Root));
+        assert_eq!(one("/a:b:ro"), Err(MountError::Target("b".into())));
         assert_eq!(one("./a:/b"), Err(MountError::Name("./a".into())));
+        assert_eq!(one("/a:/b/../.."), Err(MountError::Root));
+    }
+
+    fn long(mount: &str) -> Result<Wanted, String> {
+        let mount: Mount = serde_json::from_str(mount).unwrap();
+        let host = HostConfig {
+            mounts: vec![mount],
+            ..HostConfig::default()
+        };
+        let list = wanted(&Config::default(), &host, &[]);
+        list.map(|mut list| list.remove(0))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn long_forms_are_checked_by_kind() {
+        for (mount, reason) in [
+            (
+                r#"{"Type":"bind","Target":"/x","Source":"/y","VolumeOptions":{}}"#,
+                r#"invalid mount config for type "bind": field VolumeOptions must not be specified"#,
+            ),
+            (
+                r#"{"Type":"volume","Target":"/x","VolumeOptions":{"Subpath":"a"}}"#,
+                r#"invalid mount config for type "volume": must not set Subpath when using anonymous volumes"#,
+            ),
+            (
+                r#"{"Type":"volume","Source":"vol","Target":"/x","VolumeOptions":{"Subpath":"../a"}}"#,
+                r#"invalid mount config for type "volume": subpath must be a relative path within the volume"#,
+            ),
+            (
+                r#"{"Type":"tmpfs","Target":"/x","Source":"y"}"#,
+                r#"invalid mount config for type "tmpfs": field Source must not be specified"#,
+            ),
+            (
+                r#"{"Type":"image","Target":"/x"}"#,
+                r#"invalid mount config for type "image": field Source must not be empty"#,
+            ),
+            (
+                r#"{"Type":"bind","Target":"/x","Source":"/y","BindOptions":{"Propagation":"far"}}"#,
+                r#"invalid mount config for type "bind": invalid propagation mode: "far""#,
+            ),
+            (
+                r#"{"Type":"other","Target":"/x"}"#,
+                r#"invalid mount config for type "other": mount type unknown"#,
+            ),
+        ] {
+            assert_eq!(long(mount).unwrap_err(), reason);
+        }
+        let image = long(
+            r#"{"Type":"image","Target":"/x","Source":"web","ImageOptions":{"Subpath":"a/b"}}"#,
+        );
+        let point = image.unwrap().point;
+        assert_eq!((point.kind, point.writable), (MountKind::Image, false));
         assert_eq!(
-            one("/a:/b/../.."),
-            Err(MountError::Target("/b/../..".into()))
+            (point.name.as_str(), point.subpath.as_str()),
+            ("web", "a/b")
         );
     }
 

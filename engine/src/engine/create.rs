@@ -12,11 +12,11 @@ use tokio::task::block_in_place;
 use super::Engine;
 use crate::container::{self, Resume};
 use crate::create::merge::merge;
-use crate::create::mounts::{self, MountError, Wanted};
+use crate::create::mounts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::launch::{files, spec};
-use crate::record::{ContainerRecord, Endpoint, MountKind, MountPoint};
-use crate::restart::Policy;
+use crate::record::{ContainerRecord, Endpoint};
+use crate::restart::{Pace, Policy};
 use crate::store::Kind;
 use crate::{clock, ids};
 
@@ -210,100 +210,31 @@ impl Engine {
         Ok(endpoints)
     }
 
-    /// The effects: volumes, bind sources, the record, the folder, the copies into empty volumes.
-    fn make(&self, record: &mut ContainerRecord, image: &Image) -> Result<()> {
+    /// The effects: volumes with what the image has at their places, bind sources, the record, the folder.
+    fn make(self: &Arc<Self>, record: &mut ContainerRecord, image: &Image) -> Result<()> {
         let others = self.volumes_from(&record.host.volumes_from)?;
         let wanted = mounts::wanted(&record.config, &record.host, &others);
         let wanted = wanted.map_err(|error| Error::invalid(error.to_string()))?;
-        let mut filled = Vec::new();
-        for mut one in wanted {
-            self.provide(&mut one)?;
-            if one.point.kind == MountKind::Volume && one.point.copy_up {
-                filled.push(one.point.clone());
-            }
-            record.mounts.push(one.point);
-        }
+        let mut provided = self.provide(wanted, image)?;
+        record.mounts = std::mem::take(&mut provided.points);
         let stored = self.store().add(Kind::Container, &record.id, record);
-        stored.map_err(|error| Error::failed("record the container", &error))?;
-        let undo = |error| {
-            // The error that counts is the first; what is left of this one is swept at the next start.
-            drop(self.store().remove(Kind::Container, &record.id));
-            drop(std::fs::remove_dir_all(
-                self.settings().roots.container(&record.id),
-            ));
-            error
-        };
+        if let Err(error) = stored {
+            self.take_back_volumes(provided);
+            return Err(Error::failed("record the container", &error));
+        }
         let folder = self.settings().roots.container(&record.id);
         let made = std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o711)
-            .create(folder);
-        made.map_err(|error| undo(Error::failed("make the container's folder", &error)))?;
-        for point in filled {
-            self.copy_up(image, &point).map_err(undo)?;
+            .create(&folder);
+        if let Err(error) = made {
+            // The error that counts is the first; what is left of this one is swept at the next start.
+            drop(self.store().remove(Kind::Container, &record.id));
+            drop(std::fs::remove_dir_all(&folder));
+            self.take_back_volumes(provided);
+            return Err(Error::failed("make the container's folder", &error));
         }
         Ok(())
-    }
-
-    fn provide(&self, wanted: &mut Wanted) -> Result<()> {
-        let point = &mut wanted.point;
-        match point.kind {
-            MountKind::Tmpfs => {}
-            MountKind::Bind => {
-                let missing = point.source.symlink_metadata().is_err();
-                if missing && !wanted.create_source {
-                    let missing = MountError::Missing(point.source.display().to_string());
-                    return Err(Error::invalid(missing.to_string()));
-                }
-                if missing {
-                    let made = std::fs::create_dir_all(&point.source);
-                    made.map_err(|error| Error::failed("make the bind source", &error))?;
-                }
-            }
-            // One taken from another container has its source already.
-            MountKind::Volume if point.source.as_os_str().is_empty() => {
-                let mut request = std::mem::take(&mut wanted.volume);
-                request.name.clone_from(&point.name);
-                let volume = self.make_volume(request)?;
-                point.source = self.volume_data(&volume.name);
-                point.name = volume.name;
-            }
-            MountKind::Volume => {}
-        }
-        Ok(())
-    }
-
-    fn volumes_from(&self, sources: &[String]) -> Result<Vec<MountPoint>> {
-        let mut points = Vec::new();
-        for source in sources {
-            let (other, mode) = source.split_once(':').unwrap_or((source, "rw"));
-            if !["rw", "ro"].contains(&mode) {
-                return Err(Error::invalid(format!(
-                    "invalid mode for volumes-from: {mode}"
-                )));
-            }
-            let other = self.containers().find(other)?.record();
-            let shared = other
-                .mounts
-                .iter()
-                .filter(|mount| mount.kind != MountKind::Tmpfs);
-            points.extend(shared.cloned().map(|mut point| {
-                point.writable &= mode == "rw";
-                point.copy_up = false;
-                point
-            }));
-        }
-        Ok(points)
-    }
-
-    /// An empty volume gets what the image has at its place, owner and mode of the folder included.
-    fn copy_up(&self, image: &Image, point: &MountPoint) -> Result<()> {
-        let copied = self
-            .images()
-            .copy_up(&image.id, &point.destination, &point.source);
-        let copied =
-            copied.map_err(|error| Error::failed("fill the volume from the image", &error));
-        copied.map(drop)
     }
 }
 
@@ -330,6 +261,8 @@ fn check_host(host: &HostConfig) -> Result<()> {
     let policy = &host.restart_policy;
     let parsed = Policy::parse(&policy.name, policy.maximum_retry_count);
     let policy = parsed.map_err(|error| Error::invalid(error.to_string()))?;
+    Pace::parse(host.restart_policy.delay, host.restart_policy.window)
+        .map_err(|error| Error::invalid(error.to_string()))?;
     if host.auto_remove && policy != Policy::No {
         return Err(Error::invalid(
             "can't create 'AutoRemove' container with restart policy",

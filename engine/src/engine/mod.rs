@@ -25,9 +25,9 @@ use bowline_runtime::Shims;
 use bowline_runtime::cgroup::Hierarchies;
 
 pub use lease::{Lease, LeaseRequest};
-pub use archive::{CopyIn, Outgoing, PathStat};
-pub use commit::CommitOptions;
-pub use disk::Wanted;
+pub(crate) use archive::{CopyIn, Outgoing, PathStat};
+pub(crate) use commit::CommitOptions;
+pub(crate) use disk::Wanted;
 pub(crate) use open::OpenError;
 
 use crate::build::Builds;

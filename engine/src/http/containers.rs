@@ -9,7 +9,7 @@ use hyper::StatusCode;
 use super::call::Call;
 use super::reply::{self, Reply};
 use super::route::Verb;
-use super::{body, compat, filters, hijack, logs, stats};
+use super::{archive, body, compat, filters, hijack, logs, stats};
 use crate::error::{Error, Result};
 
 /// More than this in the body of a start is a host configuration, which starts took until API 1.23.
@@ -106,6 +106,11 @@ pub(super) async fn handle(call: Call, id: &str, verb: Verb) -> Result<Reply> {
             let id = engine.exec_create(id, create).await?;
             reply::json(StatusCode::CREATED, &ExecCreated { id })
         }
+        Verb::LookAt => archive::look_at(call, id).await,
+        Verb::CopyOut => archive::copy_out(call, id).await,
+        Verb::CopyIn => archive::copy_in(call, id).await,
+        Verb::Changes => reply::ok(&engine.container_changes(id).await?),
+        Verb::Export => archive::export(call, id).await,
     }
 }
 

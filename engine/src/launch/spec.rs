@@ -3,6 +3,7 @@
 //! The document is built as JSON, which is what the specification defines, and read into
 //! `oci_spec`'s type, which checks names and shapes.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bowline_api::{HostConfig, Ulimit};
@@ -20,6 +21,8 @@ pub(crate) struct Context {
     pub files: Vec<(PathBuf, PathBuf)>,
     /// Device nodes beside Docker's own.
     pub devices: Vec<devices::Device>,
+    /// Directories of the images that are mounted, by id, top first.
+    pub images: BTreeMap<String, Vec<PathBuf>>,
     /// See [`super::block::io`].
     pub block_io: Value,
 }
@@ -205,12 +208,30 @@ fn mounts(record: &ContainerRecord, context: &Context) -> Vec<Value> {
                 &["rbind", "rprivate"],
             )
         });
-    files.chain(record.mounts.iter().map(asked_mount)).collect()
+    let asked = record.mounts.iter();
+    files
+        .chain(asked.map(|point| asked_mount(point, context)))
+        .collect()
 }
 
-fn asked_mount(point: &MountPoint) -> Value {
+fn asked_mount(point: &MountPoint, context: &Context) -> Value {
     let destination = point.destination.to_string_lossy();
-    let access = if point.writable { "rw" } else { "ro" };
+    // Resolved by the runtime within what is mounted, where links lead nowhere else.
+    let inside = format!("x-bowline-inside={}", point.subpath);
+    let inside = (!point.subpath.is_empty()).then_some(inside.as_str());
+    if point.kind == MountKind::Image {
+        let lowers = context.images.get(&point.name).into_iter().flatten();
+        let lowers: Vec<String> = lowers
+            .map(|path| format!("lowerdir+={}", path.display()))
+            .collect();
+        let options: Vec<&str> = lowers.iter().map(String::as_str).chain(inside).collect();
+        return mount(&destination, "overlay", "overlay", &options);
+    }
+    let access = match (point.writable, point.read_only_top) {
+        (true, _) => "rw",
+        (false, true) => "ro",
+        (false, false) => "rro",
+    };
     if point.kind == MountKind::Tmpfs {
         let mut options = vec!["nosuid", "nodev", "noexec"];
         options.extend(point.options.iter().map(String::as_str));
@@ -225,16 +246,12 @@ fn asked_mount(point: &MountPoint) -> Value {
     } else {
         &point.propagation
     };
-    let source = match point.subpath.as_str() {
-        "" => point.source.clone(),
-        subpath => point.source.join(subpath),
-    };
-    mount(
-        &destination,
-        "bind",
-        &source.to_string_lossy(),
-        &[bind, propagation, access],
-    )
+    let options: Vec<&str> = [bind, propagation, access]
+        .into_iter()
+        .chain(inside)
+        .collect();
+    let source = point.source.to_string_lossy();
+    mount(&destination, "bind", &source, &options)
 }
 
 fn linux(record: &ContainerRecord, context: &Context, security: &Security) -> Value {

@@ -28,6 +28,7 @@ fn mount(point: &MountPoint) -> ApiMount {
             MountKind::Bind => "bind".into(),
             MountKind::Volume => "volume".into(),
             MountKind::Tmpfs => "tmpfs".into(),
+            MountKind::Image => "image".into(),
         },
         name: point.name.clone(),
         source: point.source.to_string_lossy().into_owned(),

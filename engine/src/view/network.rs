@@ -1,8 +1,10 @@
 //! Networks, endpoints and volumes as the API shows them.
 
+use std::collections::BTreeMap;
+
 use bowline_api::{EndpointSettings, Ipam, IpamPool, Network, NetworkMember, Volume};
 
-use crate::record::{ContainerRecord, Endpoint, NetworkRecord, VolumeRecord};
+use crate::record::{ContainerRecord, Endpoint, NetworkRecord, Origin, VolumeRecord};
 use crate::roots::Roots;
 
 fn prefix_length(subnet: &str) -> i64 {
@@ -154,6 +156,17 @@ pub(crate) fn volume(record: &VolumeRecord, roots: &Roots) -> Volume {
         name: record.name.clone(),
         options: record.options.clone(),
         scope: "local".into(),
+        status: record.origin.as_ref().map(origin).unwrap_or_default(),
         usage_data: None,
     }
+}
+
+fn origin(origin: &Origin) -> BTreeMap<String, String> {
+    let name = match origin.tag.as_str() {
+        "" => origin.volume.clone(),
+        tag => format!("{}:{tag}", origin.volume),
+    };
+    [("Origin", name), ("OriginTaken", origin.taken.clone())]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
 }

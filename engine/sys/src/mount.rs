@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::mount::{OpenTreeFlags, open_tree};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 
 use crate::process;
 
@@ -61,6 +61,41 @@ pub fn bind(path: &Path, recursive: bool) -> io::Result<OwnedFd> {
     )?)
 }
 
+/// [`bind`], of what `inside` leads to within `path`, resolved so that no link in there leads out. An empty one is
+/// `path` itself.
+pub fn bind_inside(path: &Path, inside: &Path, recursive: bool) -> io::Result<OwnedFd> {
+    if inside.as_os_str().is_empty() {
+        return bind(path, recursive);
+    }
+    let found = crate::root::Root::open(path)?.open_path(inside)?;
+    copy(found.as_fd(), recursive)
+}
+
+/// Gives the calling thread a mount namespace of its own, in which nothing reaches the one it came from or back.
+///
+/// For a thread that was made for this: no other may share its working directory.
+pub fn own_namespace() -> io::Result<()> {
+    use rustix::thread::{UnshareFlags, unshare_unsafe};
+    // SAFETY: the flags part this thread's mounts, working directory, root and umask from the others'; neither memory
+    // nor descriptors are touched.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS)? };
+    let private =
+        rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC;
+    Ok(rustix::mount::mount_change("/", private)?)
+}
+
+/// A copy of the root of the mount namespace behind `/proc/PID/ns/mnt`, without what is mounted in it. The calling
+/// thread stays there, so it is for one made for this.
+pub fn top_elsewhere(namespace: &Path) -> io::Result<OwnedFd> {
+    use rustix::thread::{UnshareFlags, unshare_unsafe};
+    let theirs = rustix::fs::open(namespace, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    // SAFETY: the flag parts this thread's working directory, root and umask from the others'; neither memory nor
+    // descriptors are touched.
+    unsafe { unshare_unsafe(UnshareFlags::FS)? };
+    process::setns(theirs.as_fd(), libc::CLONE_NEWNS)?;
+    bind(Path::new("/"), false)
+}
+
 /// [`bind`], of a path in the mount namespace behind `/proc/PID/ns/mnt`.
 ///
 /// This process is there for a moment: for a process with a single thread only.
@@ -73,6 +108,23 @@ pub fn bind_elsewhere(namespace: &Path, path: &Path) -> io::Result<OwnedFd> {
     let copy = bind(path, true);
     process::setns(own.as_fd(), libc::CLONE_NEWNS)?;
     copy
+}
+
+/// Puts a mount that is nowhere yet onto the open file or directory `on`.
+pub fn attach(mount: BorrowedFd<'_>, on: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    Ok(move_mount(mount, "", on, "", flags)?)
+}
+
+/// A copy of the mount that an open directory is the top of or lies in; attached nowhere.
+pub fn copy(of: BorrowedFd<'_>, recursive: bool) -> io::Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    Ok(open_tree(of, "", flags)?)
 }
 
 /// Changes what a mount allows and how it propagates.

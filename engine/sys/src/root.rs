@@ -16,7 +16,7 @@ use rustix::io::Errno;
 mod dir;
 mod stat;
 
-pub use dir::{Dir, Node, set_times};
+pub use dir::{Dir, Node, set_times, share_blocks};
 pub use stat::{FileKind, Stat, Timestamp};
 
 /// How many symbolic links one path may pass, as in the kernel.

@@ -3,13 +3,16 @@
 use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bowline_sys::mount::{self, Attributes, Propagation};
+use bowline_sys::overlay::Overlay;
+use bowline_sys::root::Root;
 use oci_spec::runtime::Mount;
 
 use super::defaults;
 use super::order::{FsOptions, Order, Spot, inside};
+use crate::spawn::chain;
 use crate::{Launch, StartError, StartStep};
 
 /// All mounts, and whether `/dev` is ours to fill.
@@ -42,7 +45,7 @@ pub(super) fn orders(launch: &Launch) -> Result<(Vec<Order>, bool), StartError> 
     // Parents before what lies in them; the order of equals is the user's.
     own.sort_by_key(|mount| mount.destination().components().count());
     for mount in own {
-        orders.push(order(mount)?);
+        orders.push(order(launch, mount)?);
     }
     Ok((orders, own_dev))
 }
@@ -64,14 +67,26 @@ fn shared_memory(launch: &Launch) -> Result<Order, StartError> {
     Ok(Order::Attach { tree, on })
 }
 
+/// Our own word for a path in the source of a bind or an image's files.
+const INSIDE: &str = "x-bowline-inside";
+/// The kernel's key for one lower directory of an overlay.
+const LOWER: &str = "lowerdir+";
+
 /// What the words of a mount's options mean.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Options {
     set: u64,
     clear: u64,
+    /// What is mounted below is read-only, too.
+    all_read_only: bool,
     recursive: bool,
     bind: bool,
-    propagation: Option<Propagation>,
+    /// And whether it is also that of what is mounted below.
+    propagation: Option<(Propagation, bool)>,
+    /// What is mounted is not the source but this path in it, which no link in there leads out of.
+    inside: PathBuf,
+    /// The directories of a read-only overlay, top first.
+    lowers: Vec<PathBuf>,
     /// For the file system itself.
     own: Vec<String>,
 }
@@ -88,15 +103,24 @@ impl Options {
         match word {
             "bind" => self.bind = true,
             "rbind" => (self.bind, self.recursive) = (true, true),
-            "private" | "rprivate" => self.propagation = Some(Propagation::Private),
-            "slave" | "rslave" => self.propagation = Some(Propagation::Slave),
-            "shared" | "rshared" => self.propagation = Some(Propagation::Shared),
+            "private" | "rprivate" => {
+                self.propagation = Some((Propagation::Private, word != "private"));
+            }
+            "slave" | "rslave" => self.propagation = Some((Propagation::Slave, word != "slave")),
+            "shared" | "rshared" => {
+                self.propagation = Some((Propagation::Shared, word != "shared"));
+            }
+            "rro" => self.all_read_only = true,
             "defaults" | "async" => {}
             "relatime" => self.clear |= Attributes::ATIME,
             other => match flag(other) {
                 Some((flag, true)) => self.set |= flag,
                 Some((flag, false)) => self.clear |= flag,
-                None => self.own.push(other.to_owned()),
+                None => match other.split_once('=') {
+                    Some((INSIDE, path)) => self.inside = path.into(),
+                    Some((LOWER, path)) => self.lowers.push(path.into()),
+                    _ => self.own.push(other.to_owned()),
+                },
             },
         }
         self
@@ -122,7 +146,7 @@ fn flag(word: &str) -> Option<(u64, bool)> {
     })
 }
 
-fn order(mount: &Mount) -> Result<Order, StartError> {
+fn order(launch: &Launch, mount: &Mount) -> Result<Order, StartError> {
     let bad = |what: &str| {
         StartError::new(
             StartStep::Plan,
@@ -143,6 +167,9 @@ fn order(mount: &Mount) -> Result<Order, StartError> {
             .as_ref()
             .ok_or_else(|| bad("a bind mount needs a source"))?;
         return bind(source, path, &options);
+    }
+    if kind == "overlay" && !options.lowers.is_empty() {
+        return layers(launch, path, &options);
     }
     let kind = CString::new(kind).map_err(|_| bad("the type has a null in it"))?;
     let source = mount
@@ -204,19 +231,10 @@ fn bind(source: &Path, path: CString, options: &Options) -> Result<Order, StartE
             error,
         )
     };
-    let tree = mount::bind(source, options.recursive).map_err(|error| failed(&error))?;
+    let tree = mount::bind_inside(source, &options.inside, options.recursive);
+    let tree = tree.map_err(|error| failed(&error))?;
     let file = !is_directory(&tree).map_err(|error| failed(&error))?;
-    let (set, clear) = (Attributes(options.set), Attributes(options.clear));
-    // Unless told otherwise what the host mounts there later stays the host's.
-    let propagation = options.propagation.unwrap_or(Propagation::Private);
-    mount::set(
-        tree.as_fd(),
-        set,
-        clear,
-        Some(propagation),
-        options.recursive,
-    )
-    .map_err(|error| failed(&error))?;
+    allow(&tree, options).map_err(|error| failed(&error))?;
     Ok(Order::Attach {
         tree,
         on: Spot {
@@ -225,6 +243,69 @@ fn bind(source: &Path, path: CString, options: &Options) -> Result<Order, StartE
             ours: false,
         },
     })
+}
+
+/// Propagation first: what is still shared with the host's mount must not be changed there.
+fn allow(tree: &OwnedFd, options: &Options) -> std::io::Result<()> {
+    let none = Attributes::default();
+    // Unless told otherwise what the host mounts there later stays the host's.
+    let (propagation, deep) = options.propagation.unwrap_or((Propagation::Private, true));
+    let deep = deep && options.recursive;
+    mount::set(tree.as_fd(), none, none, Some(propagation), deep)?;
+    let (set, clear) = (Attributes(options.set), Attributes(options.clear));
+    mount::set(tree.as_fd(), set, clear, None, false)?;
+    if options.all_read_only {
+        let read_only = Attributes(Attributes::READ_ONLY);
+        mount::set(tree.as_fd(), read_only, none, None, true)?;
+    }
+    Ok(())
+}
+
+/// The files of an image, or of one folder in it.
+fn layers(launch: &Launch, path: CString, options: &Options) -> Result<Order, StartError> {
+    let failed =
+        |what: &str, error: &std::io::Error| StartError::io(StartStep::Rootfs, what, error);
+    let overlay = Overlay {
+        lowers: &options.lowers,
+        upper: None,
+    };
+    let mut tree = overlay
+        .mount()
+        .map_err(|error| StartError::new(StartStep::Rootfs, chain(&error)))?;
+    if !options.inside.as_os_str().is_empty() {
+        let what = format!("bind {} of the image", options.inside.display());
+        tree = part_of(launch, &tree, &options.inside).map_err(|error| failed(&what, &error))?;
+    }
+    let file = !is_directory(&tree).map_err(|error| failed("look at the image", &error))?;
+    let read_only = Attributes(Attributes::READ_ONLY);
+    mount::set(tree.as_fd(), read_only, Attributes::default(), None, false)
+        .map_err(|error| failed("make the image read-only", &error))?;
+    Ok(Order::Attach {
+        tree,
+        on: Spot {
+            path,
+            file,
+            ours: false,
+        },
+    })
+}
+
+/// A folder or file of a tree that is mounted nowhere. Kernels before 6.15 copy only what is mounted somewhere, so there
+/// it is for a moment, in our own run folder.
+fn part_of(launch: &Launch, tree: &OwnedFd, inside: &Path) -> std::io::Result<OwnedFd> {
+    let part = Root::from_fd(tree.try_clone()?).open_path(inside)?;
+    if let Ok(copy) = mount::copy(part.as_fd(), false) {
+        return Ok(copy);
+    }
+    let place = launch.run_dir.join("image");
+    fs::create_dir_all(&place)?;
+    let on = fs::File::open(&place)?;
+    mount::attach(tree.as_fd(), on.as_fd())?;
+    let copy = mount::copy(part.as_fd(), false);
+    let gone = nix::mount::umount2(&place, nix::mount::MntFlags::MNT_DETACH);
+    drop(fs::remove_dir(&place));
+    gone?;
+    copy
 }
 
 fn is_directory(tree: &OwnedFd) -> std::io::Result<bool> {
@@ -248,9 +329,9 @@ mod tests {
     #[test]
     fn option_words_become_attributes_and_the_rest_is_the_file_systems() {
         let options = parse(&["rbind", "ro", "nosuid", "rslave", "size=64k", "mode=1777"]);
-        assert!(options.bind && options.recursive);
+        assert!(options.bind && options.recursive && !options.all_read_only);
         assert_eq!(options.set, Attributes::READ_ONLY | Attributes::NO_SUID);
-        assert_eq!(options.propagation, Some(Propagation::Slave));
+        assert_eq!(options.propagation, Some((Propagation::Slave, true)));
         assert_eq!(options.own, ["size=64k", "mode=1777"]);
     }
 

@@ -128,6 +128,7 @@ fn lists_of_several_files_and_what_a_tag_removes() {
     insta::assert_snapshot!(shown("services.web.dns").unwrap(), @r#"
     services.web.dns.0: "2.2.2.2"
       wins     compose.over.yaml:4:21  override  2.2.2.2
+      removed  compose.yaml:5:10       file      [1.1.1.1]
     "#);
 }
 

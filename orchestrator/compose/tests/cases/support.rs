@@ -19,8 +19,7 @@ Every key of the Compose Specification as Docker Compose v5.6.1 knows it. A test
 - **refused**: it is read, checked and printed by `bowline config`; a command that would have to make a container from it
   stops and names the line.
 
-`x-*` keys are allowed nearly everywhere. Keys of places without a column of their own are as honoured as the key that leads
-to them.
+`x-*` keys are allowed nearly everywhere. Keys of a place that `support.txt` does not list are what the key is that leads there.
 ";
 
 /// The types of each key, by place, as `schema.txt` writes them.
@@ -60,12 +59,53 @@ fn keys(
     .collect()
 }
 
+fn word(support: Support) -> &'static str {
+    match support {
+        Support::Supported => "honoured",
+        Support::Ignored => "approximated",
+        Support::Refused => "**refused**",
+        Support::Unknown => "unknown",
+    }
+}
+
+/// A place that is not judged by itself is what leads to it: the best of it, if several do.
+fn inherited(
+    places: &BTreeMap<&'static str, Vec<(String, String)>>,
+    place: &str,
+    depth: usize,
+) -> &'static str {
+    let named = |types: &str| {
+        let mut words = types.split(|c: char| !(c.is_ascii_alphanumeric() || "@_.".contains(c)));
+        words.any(|word| word.strip_prefix('@') == Some(place))
+    };
+    let mut words = Vec::new();
+    for (outer, _) in places.iter().filter(|_| depth > 0) {
+        for (key, types) in keys(places, outer) {
+            if named(&types) {
+                words.push(match support::places().contains_key(outer) {
+                    true => word(support::of(outer, &key)),
+                    false => inherited(places, outer, depth - 1),
+                });
+            }
+        }
+    }
+    ["honoured", "approximated", "**refused**"]
+        .into_iter()
+        .find(|word| words.contains(word))
+        .unwrap_or("honoured")
+}
+
 fn page() -> String {
     let places = types();
     let mut out = HEAD.to_owned();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut body = String::new();
-    for place in places.keys() {
+    // A place that others take over is told where it is taken over.
+    let taken = |place: &str| {
+        let mut all = places.values().flatten();
+        all.any(|(key, _)| key.strip_prefix('+') == Some(place))
+    };
+    for place in places.keys().filter(|place| !taken(place)) {
         let judged = support::places().contains_key(place);
         let mut keys = keys(&places, place);
         keys.sort();
@@ -73,12 +113,9 @@ fn page() -> String {
         let _ = writeln!(body, "\n## {place}\n");
         let _ = writeln!(body, "| key | holds | support |\n| --- | --- | --- |");
         for (key, types) in keys {
-            let word = match support::of(place, &key) {
-                _ if !judged => "",
-                Support::Supported => "honoured",
-                Support::Ignored => "approximated",
-                Support::Refused => "**refused**",
-                Support::Unknown => "unknown",
+            let word = match judged {
+                true => word(support::of(place, &key)),
+                false => inherited(&places, place, 8),
             };
             *counts.entry(word).or_default() += 1;
             let types = types.replace('|', " or ");

@@ -177,10 +177,10 @@ async fn run(
     let tags = tag_names(&inputs.tags);
     let solved = engine.builder().solve(graph, inputs, events, cancel).await;
     // The channel ends with the build, so all it said is passed on before the end is.
-    drop(telling.await);
+    let failed = telling.await.unwrap_or_default();
     let built = match solved {
         Ok(built) => built,
-        Err(error) => return Err(why(job, &sources, error)),
+        Err(error) => return Err(why(job, &sources, error, failed)),
     };
     for image in built {
         engine.image_built(
@@ -198,10 +198,42 @@ fn tag_names(tags: &BTreeMap<String, Vec<Reference>>) -> BTreeMap<String, Vec<St
         .collect()
 }
 
-async fn tell(mut news: mpsc::UnboundedReceiver<Event>, sources: Arc<Sources>, sink: Sink) {
+/// The step that failed and the targets it was for.
+#[derive(Debug, Default)]
+struct Culprit {
+    step: String,
+    targets: Vec<String>,
+}
+
+async fn tell(
+    mut news: mpsc::UnboundedReceiver<Event>,
+    sources: Arc<Sources>,
+    sink: Sink,
+) -> Culprit {
+    let mut culprit = Culprit::default();
+    let mut targets: HashMap<String, Vec<String>> = HashMap::new();
     while let Some(event) = news.recv().await {
-        sink.send_at(event.at, told(event.kind, &sources));
+        let kind = told(event.kind, &sources);
+        match &kind {
+            BuildEventKind::Planned {
+                step,
+                targets: named,
+                ..
+            } => {
+                targets.insert(step.clone(), named.clone());
+            }
+            // What fails after the first was often only stopped by it.
+            BuildEventKind::Failed { step, .. } if culprit.step.is_empty() => {
+                culprit = Culprit {
+                    step: step.clone(),
+                    targets: targets.remove(step).unwrap_or_default(),
+                };
+            }
+            _ => {}
+        }
+        sink.send_at(event.at, kind);
     }
+    culprit
 }
 
 fn cancelled() -> BuildFailure {
@@ -211,7 +243,7 @@ fn cancelled() -> BuildFailure {
     }
 }
 
-fn why(job: &Job, sources: &Sources, error: BuildError) -> BuildFailure {
+fn why(job: &Job, sources: &Sources, error: BuildError, culprit: Culprit) -> BuildFailure {
     let BuildError::Step(failed) = error else {
         let message = crate::error::chain(&error);
         let target = job.request.targets.first();
@@ -231,6 +263,8 @@ fn why(job: &Job, sources: &Sources, error: BuildError) -> BuildFailure {
     } = *failed;
     BuildFailure {
         message: crate::error::chain(&source),
+        target: culprit.targets.into_iter().next().unwrap_or_default(),
+        step: culprit.step,
         place: place.map(|place| sources.place(place)),
         code: exit.map(i64::from),
         ..BuildFailure::default()

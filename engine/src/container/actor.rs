@@ -15,7 +15,7 @@ use super::{Handle, Message, Stream};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::record::{ContainerRecord, Phase};
-use crate::restart::{BackOff, Policy};
+use crate::restart::{BackOff, Pace, Policy};
 use crate::store::Kind;
 
 /// Requests that may wait for an actor before their senders do.
@@ -276,6 +276,12 @@ impl Actor {
     pub(super) fn policy(&self) -> Policy {
         let policy = &self.record.host.restart_policy;
         Policy::parse(&policy.name, policy.maximum_retry_count).unwrap_or(Policy::No)
+    }
+
+    /// What the policy adds to its name; create refused what does not parse.
+    pub(super) fn pace(&self) -> Pace {
+        let policy = &self.record.host.restart_policy;
+        Pace::parse(policy.delay, policy.window).unwrap_or_default()
     }
 
     pub(super) fn running(&self) -> Result<Arc<Shim>> {

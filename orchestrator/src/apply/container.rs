@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use bowline_api::{
-    Config, ContainerCreate, DeviceMapping, HealthConfig, HostConfig, LogConfig, NetworkingConfig,
-    RestartPolicy, Ulimit,
-};
+use bowline_api::{Config, ContainerCreate, HealthConfig, NetworkingConfig};
 use bowline_compose::model::{self, NetworkMode, Project, Service};
 use bowline_plan::{Dependency, Hashes, Inherited, Target, labels};
 use serde_json::Value;
 
 use super::network::{common_labels, endpoint};
-use super::{mounts, ports};
+use super::{host, mounts, ports};
+use crate::build::image_name;
 use crate::ui::{Failure, Outcome};
 
 /// Everything that goes into a container beside its service.
@@ -39,7 +37,7 @@ pub(super) fn replica(replica: &Replica<'_>) -> Outcome<ContainerCreate> {
         target,
         ..
     } = replica;
-    let mut create = template(project, service, replica.inherit)?;
+    let mut create = template(project, service, replica.inherit, replica.joins)?;
     let all = &mut create.config.labels;
     all.extend(container_labels(replica));
     all.insert(labels::ONE_OFF.into(), "False".into());
@@ -91,6 +89,9 @@ pub(crate) fn one_off(
         false => wish.ports.clone(),
     };
     service.restart = None;
+    if let Some(deploy) = &mut service.deploy {
+        deploy.restart_policy = None;
+    }
     service.tty = wish.tty;
     service.stdin_open = wish.stdin;
     if let Some(entrypoint) = &wish.entrypoint {
@@ -111,7 +112,7 @@ pub(crate) fn one_off(
     }
     service.cap_add.extend(wish.cap_add.iter().cloned());
     service.cap_drop.extend(wish.cap_drop.iter().cloned());
-    let mut create = template(project, &service, &[])?;
+    let mut create = template(project, &service, &[], joins)?;
     create
         .host_config
         .binds
@@ -159,6 +160,52 @@ pub(crate) fn one_off(
     Ok(create)
 }
 
+/// What a container is made from that runs before a service starts.
+#[derive(Debug)]
+pub(super) struct BeforeStart<'a> {
+    pub(super) project: &'a Project,
+    /// Its own attributes.
+    pub(super) service: &'a Service,
+    /// The service it is for, whose networks it joins.
+    pub(super) model_of: &'a Service,
+    pub(super) hashes: &'a Hashes,
+    /// Id of its image.
+    pub(super) image: &'a str,
+    pub(super) name: &'a str,
+    /// The container whose volumes it shares.
+    pub(super) shares: &'a str,
+    pub(super) labels: BTreeMap<String, String>,
+}
+
+/// The body that creates it: no replica, no ports, no name but its own.
+pub(super) fn before_start(wish: &BeforeStart<'_>) -> Outcome<ContainerCreate> {
+    let mut service = wish.service.clone();
+    service.restart = None;
+    service.ports = Vec::new();
+    service.networks.clone_from(&wish.model_of.networks);
+    service.network_mode.clone_from(&wish.model_of.network_mode);
+    for attachment in service.networks.values_mut().flatten() {
+        attachment.aliases.clear();
+        // Those belong to the service's own containers.
+        attachment.ipv4_address = None;
+        attachment.ipv6_address = None;
+        attachment.mac_address = None;
+    }
+    let joins = BTreeMap::new();
+    let mut create = template(wish.project, &service, &[], &joins)?;
+    create.host_config.volumes_from.push(wish.shares.to_owned());
+    create.host_config.auto_remove = false;
+    let all = &mut create.config.labels;
+    all.extend(common_labels(&wish.project.name, wish.hashes, &Value::Null));
+    all.insert(labels::SERVICE.into(), service.name.clone());
+    all.insert(labels::IMAGE.into(), wish.image.to_owned());
+    // Compose leaves these out where it counts replicas.
+    all.insert(labels::ONE_OFF.into(), "True".into());
+    all.extend(wish.labels.clone());
+    network(&mut create, wish.project, &service, &[wish.name], &joins);
+    Ok(create)
+}
+
 fn container_labels(replica: &Replica<'_>) -> BTreeMap<String, String> {
     let Replica {
         project,
@@ -185,11 +232,15 @@ fn template(
     project: &Project,
     service: &Service,
     inherit: &[Inherited],
+    joins: &BTreeMap<String, String>,
 ) -> Outcome<ContainerCreate> {
-    let mut host_config = host(service);
+    let mut host_config = host::config(service, joins);
     mounts::fill(&mut host_config, project, service, inherit)?;
     Ok(ContainerCreate {
-        config: config(service),
+        config: Config {
+            image: image_name(project, service),
+            ..config(service)
+        },
         host_config,
         networking_config: NetworkingConfig::default(),
     })
@@ -211,7 +262,6 @@ fn config(service: &Service) -> Config {
         cmd: service.command.clone().map(Into::into),
         entrypoint: service.entrypoint.clone().map(Into::into),
         healthcheck: service.healthcheck.as_ref().map(health),
-        image: service.image.clone(),
         working_dir: service.working_dir.clone().unwrap_or_default(),
         labels: service.labels.clone(),
         stop_signal: service.stop_signal.clone().unwrap_or_default(),
@@ -242,89 +292,6 @@ fn health(check: &model::Healthcheck) -> HealthConfig {
         retries: check
             .retries
             .map_or(0, |count| i64::try_from(count).unwrap_or(i64::MAX)),
-    }
-}
-
-fn host(service: &Service) -> HostConfig {
-    let bytes = |size: Option<model::Bytes>| size.map_or(0, |size| size.0);
-    HostConfig {
-        log_config: LogConfig {
-            kind: service
-                .logging
-                .as_ref()
-                .and_then(|log| log.driver.clone())
-                .unwrap_or_default(),
-            config: service
-                .logging
-                .as_ref()
-                .map(|log| log.options.clone())
-                .unwrap_or_default(),
-        },
-        port_bindings: ports::bindings(&service.ports),
-        restart_policy: restart(service.restart.unwrap_or_default()),
-        cap_add: service.cap_add.clone(),
-        cap_drop: service.cap_drop.clone(),
-        dns: service.dns.clone(),
-        dns_options: service.dns_opt.clone(),
-        dns_search: service.dns_search.clone(),
-        extra_hosts: service
-            .extra_hosts
-            .iter()
-            .map(|line| line.replacen('=', ":", 1))
-            .collect(),
-        group_add: service.group_add.clone(),
-        privileged: service.privileged,
-        readonly_rootfs: service.read_only,
-        security_opt: service.security_opt.clone(),
-        shm_size: bytes(service.shm_size),
-        sysctls: service.sysctls.clone(),
-        init: service.init,
-        memory: bytes(service.memory_limit()),
-        memory_reservation: bytes(service.memory_reservation()),
-        nano_cpus: nano_cpus(service.cpu_limit()),
-        pids_limit: service.process_limit(),
-        devices: service.devices.iter().map(device).collect(),
-        ulimits: service.ulimits.iter().map(ulimit).collect(),
-        ..HostConfig::default()
-    }
-}
-
-/// Thousandths are as fine as anybody writes them, and exact.
-fn nano_cpus(cpus: Option<f32>) -> i64 {
-    let thousandths = (f64::from(cpus.unwrap_or(0.0)) * 1000.0).round();
-    format!("{thousandths:.0}")
-        .parse::<i64>()
-        .unwrap_or(0)
-        .saturating_mul(1_000_000)
-}
-
-fn restart(policy: model::RestartPolicy) -> RestartPolicy {
-    let (name, times) = match policy {
-        model::RestartPolicy::No => ("no", 0),
-        model::RestartPolicy::Always => ("always", 0),
-        model::RestartPolicy::UnlessStopped => ("unless-stopped", 0),
-        model::RestartPolicy::OnFailure(times) => ("on-failure", times),
-    };
-    RestartPolicy {
-        name: name.into(),
-        maximum_retry_count: times.into(),
-    }
-}
-
-fn device(device: &model::Device) -> DeviceMapping {
-    DeviceMapping {
-        path_on_host: device.source.clone(),
-        path_in_container: device.target.clone(),
-        cgroup_permissions: device.permissions.clone(),
-    }
-}
-
-fn ulimit((name, limit): (&String, &model::Ulimit)) -> Ulimit {
-    let (soft, hard) = limit.pair();
-    Ulimit {
-        name: name.clone(),
-        soft,
-        hard,
     }
 }
 

@@ -5,6 +5,7 @@ mod container;
 mod execute;
 mod failure;
 mod hooks;
+mod host;
 mod images;
 mod mounts;
 mod network;

@@ -122,6 +122,12 @@ wire! {
         /// `no` (or empty), `always`, `unless-stopped`, `on-failure`.
         pub name: String,
         pub maximum_retry_count: i64,
+        /// Nanoseconds between an end and the next start; 0 is the usual back-off. Docker has no such field.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub delay: i64,
+        /// Nanoseconds after which a run counts as a success, and retries are counted anew; 0 is never. Nor this.
+        #[serde(skip_serializing_if = "is_zero")]
+        pub window: i64,
     }
 
     /// A resource limit of a process.
@@ -165,4 +171,9 @@ wire! {
     pub struct ContainerUpdated {
         pub warnings: Vec<String>,
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }

@@ -52,7 +52,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::autostart::Environment;
-use crate::ui::{Ansi, Outcome, ProgressChoice, Ui};
+use crate::ui::{Ansi, Mode, Outcome, ProgressChoice, Ui};
 use context::Context;
 
 /// Run a Compose project on this machine.
@@ -242,7 +242,10 @@ pub(crate) fn run(arguments: Vec<OsString>) -> ExitCode {
     let code = match start(cli, environment, ui) {
         Ok(code) => code,
         Err(failure) => {
-            let text = failure.render(ui.color_err);
+            let text = match ui.mode {
+                Mode::Json => failure.json(),
+                _ => failure.render(ui.color_err),
+            };
             if !text.is_empty() {
                 ui.note(text.trim_end());
             }

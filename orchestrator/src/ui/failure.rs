@@ -127,6 +127,20 @@ impl Failure {
         line
     }
 
+    /// The whole for programs, one line. What was rendered elsewhere is as it was asked for there.
+    pub(crate) fn json(&self) -> String {
+        let parts = &self.0;
+        match &parts.rendered {
+            Some(text) => text.clone(),
+            None => serde_json::json!({
+                "error": true,
+                "message": self.line(),
+                "hints": parts.hints,
+            })
+            .to_string(),
+        }
+    }
+
     /// The whole text.
     pub(crate) fn render(&self, color: bool) -> String {
         let parts = &self.0;

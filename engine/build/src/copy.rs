@@ -44,11 +44,9 @@ pub enum CopyError {
         /// In the image.
         path: String,
     },
-    /// A name where there is no base to look it up in.
-    #[error(
-        "the user or group `{name}` cannot be looked up: --link copies do not see the image below; use numbers"
-    )]
-    LinkOwner {
+    /// A name where there is no image to look it up in.
+    #[error("the user or group `{name}` cannot be looked up in an empty image; use numbers")]
+    NoNames {
         /// As written.
         name: String,
     },

@@ -19,27 +19,6 @@ pub enum BuildError {
     /// Nobody wants it any more.
     #[error("cancelled")]
     Cancelled,
-    /// The Dockerfile is wrong.
-    #[error("{file}: {faults}")]
-    Dockerfile {
-        /// Which, as the person named it.
-        file: String,
-        /// What is wrong, each with its place.
-        faults: crate::dockerfile::Faults,
-    },
-    /// A base image that is not to be had.
-    #[error("find the image {reference}")]
-    Base {
-        /// Which.
-        reference: String,
-        /// Where it is named.
-        place: Option<Place>,
-        /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A target is named as a context and does not exist, or needs itself.
-    #[error("`{0}` is named as a context, but no such target can be built before")]
-    Target(String),
     /// The results could not be made visible.
     #[error("commit the build")]
     Commit(#[source] ImageError),

@@ -151,13 +151,14 @@ impl Store {
     }
 
     /// Makes a layer over `below` of what is in `scratch`, or nothing if that is what the step changed. What is the
-    /// same as below it (a file only touched, a directory only opened for writing) is taken out before.
-    pub fn seal(&self, scratch: Scratch, below: &[Digest]) -> Result<Option<Sealed>> {
-        let sealed = self.try_seal(scratch, below);
+    /// same as below it (a file only touched, a directory only opened for writing) is taken out before, unless the
+    /// layer is to be `whole`, fit for other trees than this one.
+    pub fn seal(&self, scratch: Scratch, below: &[Digest], whole: bool) -> Result<Option<Sealed>> {
+        let sealed = self.try_seal(scratch, below, whole);
         sealed.map_err(|error| error.telling_full(&self.0.root))
     }
 
-    fn try_seal(&self, scratch: Scratch, below: &[Digest]) -> Result<Option<Sealed>> {
+    fn try_seal(&self, scratch: Scratch, below: &[Digest], whole: bool) -> Result<Option<Sealed>> {
         let Scratch {
             staging,
             diff,
@@ -166,7 +167,7 @@ impl Store {
         std::fs::remove_dir_all(&work).file("remove", &work)?;
         tree::adopt_top(&diff, self.layer_dirs(below).first()).file("set up", &diff)?;
         let upper = Dir::open(&diff).file("open", &diff)?;
-        if !below.is_empty() {
+        if !whole && !below.is_empty() {
             let lower = self
                 .mount_layers(below)
                 .map_err(|source| Error::MountLayers { source })?;

@@ -19,7 +19,7 @@ pub enum UnpackError {
     /// It is damaged.
     #[error(transparent)]
     Tar(#[from] TarError),
-    /// A path or a link's target outside of the destination.
+    /// A path outside of the destination.
     #[error("refusing `{path}`: it leads out of the archive's place")]
     Escape {
         /// Which.
@@ -110,9 +110,6 @@ impl Unpacking<'_> {
             if path.as_os_str().is_empty() {
                 continue;
             }
-            if entry.kind == TarKind::Symlink && leads_out(&path, &entry.link) {
-                return Err(UnpackError::Escape { path: shown });
-            }
             let done = self.one(&mut archive, &entry, &path);
             done.map_err(|source| UnpackError::Entry {
                 path: shown,
@@ -184,7 +181,7 @@ impl Unpacking<'_> {
         match entry.kind {
             TarKind::Directory if merges => drop(self.canvas.folder(&target)?),
             TarKind::Directory => folder.make_dir(name)?,
-            TarKind::HardLink => return self.hard_link(&target, entry),
+            TarKind::HardLink => self.hard_link(&target, entry)?,
             _ => folder.clear(name)?,
         }
         let (uid, gid) = self.owner.unwrap_or((entry.uid, entry.gid));
@@ -226,11 +223,11 @@ impl Unpacking<'_> {
         upper.set_times(name, entry.modified)
     }
 
-    /// As with the stock builder, the target's path is taken as it stands, below the destination; a file below in the
-    /// base is taken up first, for links do not cross file systems.
+    /// As with the stock builder, the destination is the root of the target's path, and the link's owner and mode are
+    /// those of the file from then on. A file of the base is taken up first, for links do not cross file systems.
     fn hard_link(&mut self, target: &Path, entry: &TarEntry) -> io::Result<()> {
-        let link = inside(Path::new(std::ffi::OsStr::from_bytes(&entry.link)));
-        let link = link.ok_or(io::ErrorKind::InvalidInput)?;
+        let link = Path::new("/").join(std::ffi::OsStr::from_bytes(&entry.link));
+        let link = inside(&link).ok_or(io::ErrorKind::InvalidInput)?;
         let old = self.place(link.parent().unwrap_or(Path::new("")))?;
         let old_name = link.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let old = self.canvas.folder(&old)?;
@@ -255,21 +252,6 @@ fn inside(path: &Path) -> Option<PathBuf> {
         }
     }
     (clean.components().count() <= DEPTH).then_some(clean)
-}
-
-/// Whether a symbolic link, read as text, points out of the archive's place.
-fn leads_out(path: &Path, target: &[u8]) -> bool {
-    let target = Path::new(std::ffi::OsStr::from_bytes(target));
-    let mut depth = path.components().count().saturating_sub(1);
-    for step in target.components() {
-        match step {
-            Component::Normal(_) => depth += 1,
-            Component::ParentDir if depth == 0 => return true,
-            Component::ParentDir => depth -= 1,
-            _ => {}
-        }
-    }
-    false
 }
 
 fn copy(from: &mut impl Read, to: &mut File) -> io::Result<()> {

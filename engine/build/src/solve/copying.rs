@@ -117,6 +117,9 @@ impl Solve {
             Op::Copy(copy) => {
                 apart = copy.link;
                 key.value(&(&copy.dest, &copy.chown, &copy.chmod, copy.link));
+                if apart {
+                    self.surroundings(copy, &below.layers, &mut key)?;
+                }
                 seen.facts
                     .insert("--chown".to_owned(), format!("{:?}", copy.chown));
                 seen.facts
@@ -142,6 +145,25 @@ impl Solve {
             seen,
             base,
         })
+    }
+
+    /// What a linked copy depends on of the tree below it: where its destination really is, and what the folders on the
+    /// way look like. So it gives what a plain copy gives, and still fits over every base that looks the same there.
+    fn surroundings(&self, copy: &Copy, layers: &[Digest], key: &mut Key) -> Result<(), StepError> {
+        let empty = self.builder.0.store.scratch(&[])?;
+        let canvas = self.canvas(empty.upper(), layers)?;
+        let dest = canvas
+            .locate(Path::new(&copy.dest))
+            .map_err(StepError::Tree)?;
+        for path in dest.ancestors() {
+            let found = canvas.stat(path).map_err(StepError::Tree)?;
+            let looks = found.map(|stat| (stat.kind, stat.mode, stat.uid, stat.gid));
+            key.value(&(path, looks));
+        }
+        if let Some(text) = &copy.chown {
+            key.value(&self.owner(text, copy.base, layers)?);
+        }
+        Ok(())
     }
 
     fn sources(
@@ -224,7 +246,7 @@ impl Solve {
     ) -> Result<(), StepError> {
         let owner = match dir.owner.as_str() {
             "" => None,
-            text => Some(self.owner(text, layers)?),
+            text => Some(self.owner(text, dir.base, layers)?),
         };
         let path = canvas
             .locate(Path::new(&dir.path))
@@ -240,9 +262,19 @@ impl Solve {
         })
     }
 
-    fn owner(&self, text: &str, layers: &[Digest]) -> Result<(u32, u32), StepError> {
+    fn owner(
+        &self,
+        text: &str,
+        base: VertexId,
+        layers: &[Digest],
+    ) -> Result<(u32, u32), StepError> {
         let owner = Owner::parse(text);
         let tree = match owner.named() {
+            // Over nothing at all there is nobody to be named; elsewhere an unknown name is root.
+            Some(name) if self.graph.vertex(base).op == Op::Scratch => {
+                let name = name.to_owned();
+                return Err(CopyError::NoNames { name }.into());
+            }
             Some(_) => self.base_tree(layers)?,
             None => None,
         };
@@ -258,13 +290,7 @@ impl Solve {
         layers: &[Digest],
     ) -> Result<(), StepError> {
         let owner = match &copy.chown {
-            Some(text) => {
-                if let Some(name) = Owner::parse(text).named().filter(|_| copy.link) {
-                    let name = name.to_owned();
-                    return Err(CopyError::LinkOwner { name }.into());
-                }
-                Some(self.owner(text, layers)?)
-            }
+            Some(text) => Some(self.owner(text, copy.base, layers)?),
             None => None,
         };
         for (meant, source) in copy.sources.iter().zip(sources) {

@@ -18,7 +18,7 @@ pub(super) struct Step {
     pub(super) key: Digest,
     /// What it is laid over.
     pub(super) below: Arc<Done>,
-    /// Its result does not depend on what is below, but lies over it.
+    /// Its files depend on what is below only by what the key says of it: its layer fits over others too.
     pub(super) apart: bool,
     /// Records it stands on.
     pub(super) parents: Vec<Digest>,
@@ -27,7 +27,7 @@ pub(super) struct Step {
 impl Step {
     /// The layers that its files are laid over.
     pub(super) fn layers(&self) -> &[Digest] {
-        if self.apart { &[] } else { &self.below.layers }
+        &self.below.layers
     }
 }
 
@@ -129,9 +129,13 @@ impl Solve {
         seen: &Seen,
     ) -> Result<Done, Stopped> {
         let inner = &self.builder.0;
-        let sealed = inner.store.seal(scratch, step.layers())?;
+        let sealed = inner.store.seal(scratch, step.layers(), step.apart)?;
         let mut layers = step.below.layers.clone();
-        let mut own = step.layers().to_vec();
+        let mut own = if step.apart {
+            Vec::new()
+        } else {
+            layers.clone()
+        };
         let (hold, is_own) = match sealed {
             Some(sealed) => {
                 layers.push(sealed.diff_id.clone());

@@ -158,7 +158,7 @@ impl Solve {
             }
         }
         drop(canvas);
-        let sealed = store.seal(scratch, &[])?;
+        let sealed = store.seal(scratch, &[], true)?;
         let layers: Vec<Digest> = sealed.iter().map(|sealed| sealed.diff_id.clone()).collect();
         let now = self.builder.0.now();
         let record = bowline_image::BuildRecord {

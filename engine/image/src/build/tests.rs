@@ -51,7 +51,7 @@ fn step(store: &Store, below: &[Digest], change: impl FnOnce(&Path)) -> Option<S
     );
     change(Path::new(&path));
     drop(top);
-    store.seal(scratch, below).unwrap()
+    store.seal(scratch, below, false).unwrap()
 }
 
 fn record(layers: &[Digest]) -> BuildRecord {

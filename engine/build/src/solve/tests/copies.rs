@@ -253,10 +253,8 @@ async fn a_poisoned_archive_is_refused_and_leaves_nothing() {
     let world = world();
     let outside = world.dir.path().join("outside");
     fs::create_dir(&outside).unwrap();
-    let up = "../".repeat(12);
     let mut evil = vec![
         tar(|tar| entry(tar, Kind::Regular, "../../evil", "", "x")),
-        tar(|tar| entry(tar, Kind::Symlink, "l", &up, "")),
         tar(|tar| entry(tar, Kind::Link, "l", "../../etc/passwd", "")),
     ];
     let mut cut = tar(|tar| entry(tar, Kind::Regular, "a", "", &"x".repeat(5000)));

@@ -54,11 +54,19 @@ pub(crate) fn mkdir(words: Words) -> Outcome {
     each(words, "DIR", |path| fs::create_dir_all(path))
 }
 
-pub(crate) fn rm(words: Words) -> Outcome {
+/// Folders go with what is in them, asked or not.
+pub(crate) fn rm(mut words: Words) -> Outcome {
+    let force = words.flag("-rf") | words.flag("-f");
+    words.flag("-r");
+    words.flag("--");
     each(words, "PATH", |path| {
-        match fs::symlink_metadata(path)?.is_dir() {
+        let removed = fs::symlink_metadata(path).and_then(|found| match found.is_dir() {
             true => fs::remove_dir_all(path),
             false => fs::remove_file(path),
+        });
+        match removed {
+            Err(error) if force && error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
         }
     })
 }

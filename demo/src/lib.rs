@@ -115,7 +115,7 @@ const TABLE: &[Verb] = &[
         dns::query,
     ),
     verb("read", "FILE: print a file", files::cat),
-    verb("rm", "PATH...", files::rm),
+    verb("rm", "[-rf] [--] PATH...", files::rm),
     verb(
         "serve",
         "[--port 8080] [--count-via URL|--count-file FILE]: a page that counts visits",

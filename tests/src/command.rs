@@ -77,6 +77,11 @@ impl Running {
         kill(pid, signal).unwrap_or_else(|error| panic!("{}: {error}", self.line));
     }
 
+    /// What it has printed to standard output so far.
+    pub fn so_far(&self) -> String {
+        self.out.so_far()
+    }
+
     /// Waits until standard output contains `words`.
     #[track_caller]
     pub fn shows(&self, words: &str) {

@@ -1,5 +1,6 @@
 //! Stories on the real kernel. Each has one obligation, an engine of its own, and ends with an empty ledger.
 
+mod attaching;
 mod bad_input;
 mod converge;
 mod full_disk;
@@ -9,9 +10,12 @@ mod leaks;
 mod limits;
 mod lives;
 mod logs;
+mod looking;
 mod names;
+mod networks;
 mod one_off;
 mod order;
 mod ports;
 mod units;
 mod volumes;
+mod waiting;

@@ -58,7 +58,9 @@ impl Stats {
         if self.no_stream {
             let found = self.list(&session).await?;
             let looks = found.into_iter().map(async |container| {
+                // Engines answer for what does not run, too, with nothing but zeros.
                 let sample = session.client.container_stats(&container.id).await.ok();
+                let sample = sample.filter(|_| container.state == "running");
                 (container.id.clone(), Seen { container, sample })
             });
             let board: Board = join_all(looks).await.into_iter().collect();

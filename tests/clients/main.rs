@@ -2,6 +2,7 @@
 //! test has an engine of its own, looks at what the client shows and at what the engine holds, and ends with an empty
 //! ledger. A client that is not here fails its tests: `tests/run` installs them.
 
+mod build;
 mod compose;
 mod docker;
 mod guestbook;

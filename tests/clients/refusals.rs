@@ -41,10 +41,10 @@ fn what_is_not_there_yet_is_refused_by_name() {
 fn a_build_is_refused_after_its_context_was_taken() {
     let stock = Stock::with(&[]);
     let script = "mkdir -p $HOME/context && cd $HOME/context && echo FROM busybox >Dockerfile \
-        && head -c 3000000 /dev/urandom >ballast && DOCKER_BUILDKIT=0 docker build .; code=$?; rm -r $HOME/context; exit $code";
+        && head -c 3000000 /dev/urandom >ballast && DOCKER_BUILDKIT=0 docker build --memory 64m .; code=$?; rm -r $HOME/context; exit $code";
     let refused = stock.shell(script).fails_with(1);
     refused
-        .says("building images is not supported yet")
+        .says("by `memory` is not supported yet")
         .never_says("broken pipe");
     stock.ends_clean();
 }

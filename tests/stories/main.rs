@@ -2,6 +2,8 @@
 
 mod attaching;
 mod bad_input;
+mod building;
+mod completing;
 mod converge;
 mod full_disk;
 mod hello;
@@ -16,6 +18,8 @@ mod networks;
 mod one_off;
 mod order;
 mod ports;
+mod settings;
 mod units;
 mod volumes;
 mod waiting;
+mod watching;

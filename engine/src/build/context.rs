@@ -16,6 +16,8 @@ use crate::ids;
 /// How much is handed from the connection to the unpacking at once, and how many such pieces may wait.
 const PIECE: usize = 64 * 1024;
 const AHEAD: usize = 16;
+/// Two blocks, which end an archive, and what may be missing of the one before.
+const END: u64 = 3 * 512;
 
 /// A folder that goes with this.
 #[derive(Debug)]
@@ -69,7 +71,10 @@ impl Engine {
         let unpacked = unpacking
             .await
             .map_err(|error| Error::failed("unpack the build context", &error))?;
-        unpacked.map_err(|error| Error::invalid(format!("cannot unpack the context: {error}")))?;
+        unpacked.map_err(|error| {
+            let why = crate::error::chain(&error);
+            Error::invalid(format!("cannot unpack the context: {why}"))
+        })?;
         Ok(received)
     }
 }
@@ -127,6 +132,9 @@ fn unpack(mut source: impl Read, folder: &Path) -> io::Result<()> {
 }
 
 fn entries(source: impl Read, folder: &Path) -> io::Result<()> {
+    // The stock client ends an archive that it changed with the last file, without filling up the block: zeros are what
+    // belongs there, and harmless after a proper end.
+    let source = Read::chain(source, Read::take(io::repeat(0), END));
     let mut archive = tar::Archive::new(source);
     archive.set_preserve_permissions(true);
     archive.set_preserve_ownerships(false);
@@ -200,6 +208,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let _refused = unpack(&builder.into_inner().unwrap()[..], folder.path());
         assert_eq!(outside.path().read_dir().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_archive_without_its_end_is_whole() {
+        let whole = archive();
+        let end = whole.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        let folder = tempfile::tempdir().unwrap();
+        unpack(&whole[..end], folder.path()).unwrap();
+        assert!(folder.path().join("a/run.sh").exists());
     }
 
     #[test]

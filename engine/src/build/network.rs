@@ -100,7 +100,11 @@ fn member(engine: &Engine, id: &str, network: &NetworkRecord) -> Result<Containe
         endpoint_id,
         bowline_api::EndpointSettings::default(),
     )?;
-    engine.networks().lease(network, &mut endpoint)?;
+    engine.networks().lease(
+        network,
+        &mut endpoint,
+        &networks::wished(&network.name, engine.records().iter().map(AsRef::as_ref)),
+    )?;
     let mut member = ContainerRecord {
         id: id.to_owned(),
         ..ContainerRecord::default()

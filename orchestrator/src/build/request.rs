@@ -186,6 +186,10 @@ fn contexts(build: &Build) -> BTreeMap<String, String> {
 /// A key of the file's networks stands for the network itself, so that a build can reach a service that runs.
 fn network(project: &Project, build: &Build) -> String {
     let word = build.network.clone().unwrap_or_default();
+    // These are words of every builder, whatever networks the file has.
+    if ["default", "bridge", "host", "none"].contains(&word.as_str()) {
+        return word;
+    }
     match project.networks.get(&word) {
         Some(network) if !network.name.is_empty() => network.name.clone(),
         _ => word,

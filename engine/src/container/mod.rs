@@ -4,8 +4,10 @@
 //! read snapshots and never wait for an actor, so one stuck container cannot hang a list.
 
 mod actor;
+mod conflict;
 mod exit;
 mod health;
+mod interface;
 mod message;
 mod network;
 mod remove;
@@ -22,7 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub(crate) use actor::{Resume, spawn};
 pub use message::Stream;
 pub(crate) use message::{ExecTicket, Message, Reply};
-pub(crate) use network::interface as network_interface;
+pub(crate) use interface::interface as network_interface;
 pub(crate) use stop::parse_signal;
 
 use crate::error::{Error, Result};

@@ -1,24 +1,24 @@
 //! A container's network, from leases to published ports, and back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use bowline_api::EndpointSettings;
 use bowline_network::{
-    Conflict, DnsSockets, Endpoint as Interface, Host, Mac, Netns, PortError, PortRequest, Proto,
-    Publication, Reserved, Target,
+    DnsSockets, Endpoint as Interface, Host, Netns, PortError, PortRequest, Proto, Publication,
+    Reserved, Target,
 };
 use bowline_runtime::{Forward, ForwardProtocol};
-use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::actor::Actor;
+use super::conflict::conflict;
+use super::interface::{ifname, interfaces};
 use crate::engine::networks;
 use crate::error::{Error, Result};
 use crate::launch::ports;
-use crate::record::{BoundPort, ContainerRecord, Endpoint, NetworkRecord, Phase};
+use crate::record::{BoundPort, ContainerRecord, Endpoint, Phase};
 
 /// What is held while a container runs, or waits for its restart.
 #[derive(Debug, Default)]
@@ -92,6 +92,7 @@ impl Actor {
     }
 
     fn lease_all(&mut self) -> Result<()> {
+        let records = self.engine.records();
         let endpoints = &mut self.record.endpoints;
         let mut used: BTreeSet<String> = endpoints.values().map(|e| e.ifname.clone()).collect();
         for (name, endpoint) in endpoints {
@@ -102,7 +103,9 @@ impl Actor {
                 *endpoint =
                     networks::endpoint(&network, endpoint.id.clone(), endpoint.settings.clone())?;
             }
-            self.engine.networks().lease(&network, endpoint)?;
+            let wished = networks::wished(name, records.iter().map(AsRef::as_ref));
+            let leased = self.engine.networks();
+            leased.lease(&network, endpoint, &wished)?;
             if endpoint.ifname.is_empty() {
                 endpoint.ifname = networks::interface_name(&network, &endpoint.settings, &used)?;
                 used.insert(endpoint.ifname.clone());
@@ -360,7 +363,10 @@ impl Actor {
         if self.attached.is_some() {
             self.engine.raise_bridge(&network).await?;
             let network = self.engine.networks().find(&network.id)?;
-            self.engine.networks().lease(&network, &mut endpoint)?;
+            let records = self.engine.records();
+            let wished = networks::wished(&network.name, records.iter().map(AsRef::as_ref));
+            let leased = self.engine.networks();
+            leased.lease(&network, &mut endpoint, &wished)?;
             let others = self.record.endpoints.values();
             let used = others.map(|other| other.ifname.clone()).collect();
             endpoint.ifname = networks::interface_name(&network, &endpoint.settings, &used)?;
@@ -466,43 +472,6 @@ enum Unbuilt {
     Other(Error),
 }
 
-/// In Docker's words where clients look for them; a port of ours is held by a shim, so its container is named instead.
-fn conflict(error: &PortError, containers: &[Arc<ContainerRecord>]) -> Error {
-    let PortError::Conflicts(conflicts) = error else {
-        return Error::failed("reserve ports", error);
-    };
-    let one = |conflict: &Conflict| {
-        let holder = containers.iter().find(|record| holds(record, conflict));
-        match holder {
-            Some(record) => format!(
-                "Bind for {} failed: port is already allocated: host port {}/{} is held by container {}",
-                conflict.address, conflict.address, conflict.proto, record.name
-            ),
-            None if conflict.source.kind() == std::io::ErrorKind::AddrInUse => {
-                format!("{conflict}: address already in use")
-            }
-            None => conflict.to_string(),
-        }
-    };
-    let list: Vec<String> = conflicts.iter().map(one).collect();
-    Error::internal(format!(
-        "driver failed programming external connectivity: {}",
-        list.join("; ")
-    ))
-}
-
-fn holds(record: &ContainerRecord, conflict: &Conflict) -> bool {
-    let wanted = conflict.address.ip();
-    record.ports.iter().any(|bound| {
-        bound.host_port == conflict.address.port()
-            && bound.protocol == conflict.proto.to_string()
-            && bound.host_ip.is_ipv4() == wanted.is_ipv4()
-            && (bound.host_ip == wanted
-                || bound.host_ip.is_unspecified()
-                || wanted.is_unspecified())
-    })
-}
-
 /// Whether we resolve names for it: not on the default bridge, as Docker has it.
 fn is_named(record: &ContainerRecord) -> bool {
     record
@@ -517,74 +486,6 @@ fn target(record: &ContainerRecord) -> Target {
         v4: endpoints.clone().find_map(|endpoint| endpoint.ipv4),
         v6: endpoints.find_map(|endpoint| endpoint.ipv6),
     }
-}
-
-fn interfaces(
-    record: &ContainerRecord,
-    networks: &BTreeMap<String, NetworkRecord>,
-) -> Result<Vec<Interface>> {
-    let mut interfaces = Vec::new();
-    for (at, (name, endpoint)) in record.endpoints.iter().enumerate() {
-        let network = networks.get(name);
-        if let Some(network) = network.filter(|network| network.driver == "bridge") {
-            interfaces.push(interface(at, endpoint, network)?);
-        }
-    }
-    Ok(interfaces)
-}
-
-/// A record of before interfaces had names in it means the one by number.
-fn ifname(at: usize, endpoint: &Endpoint) -> String {
-    match endpoint.ifname.as_str() {
-        "" => format!("eth{at}"),
-        name => name.to_owned(),
-    }
-}
-
-/// The lowest metric has the default route: the highest priority, then the first of them. The distance leaves room for
-/// networks that are joined later with a higher priority.
-fn metric(at: usize, priority: i64) -> u32 {
-    const MIDDLE: i64 = 1 << 20;
-    const STEP: i64 = 64;
-    let rank = MIDDLE - priority.clamp(-8000, 8000) * STEP;
-    let at = i64::try_from(at).unwrap_or(STEP).min(STEP - 1);
-    u32::try_from(rank + at).unwrap_or(u32::MAX)
-}
-
-/// The interface number `at` of `endpoint` in `network`, as the kernel is asked for it.
-pub(crate) fn interface(
-    at: usize,
-    endpoint: &Endpoint,
-    network: &NetworkRecord,
-) -> Result<Interface> {
-    let unsound = |error: &dyn std::error::Error| Error::failed("read the network's subnet", error);
-    let length = |subnet: &str| subnet.parse::<Ipv4Net>().map(|net| net.prefix_len());
-    let v4 = endpoint.ipv4.map(|address| {
-        let length = length(&network.subnet).map_err(|error| unsound(&error))?;
-        Ipv4Net::new(address, length).map_err(|error| unsound(&error))
-    });
-    let v6 = endpoint.ipv6.map(|address| {
-        let subnet = network
-            .subnet6
-            .parse::<Ipv6Net>()
-            .map_err(|error| unsound(&error))?;
-        Ipv6Net::new(address, subnet.prefix_len()).map_err(|error| unsound(&error))
-    });
-    let out = !network.internal;
-    Ok(Interface {
-        ifname: ifname(at, endpoint),
-        bridge: network.bridge.clone(),
-        mac: Mac(endpoint.mac.unwrap_or_default()),
-        v4: v4.transpose()?,
-        v6: v6.transpose()?,
-        gateway4: network.gateway.filter(|_| out),
-        gateway6: network.gateway6.filter(|_| out),
-        metric: metric(at, endpoint.settings.gw_priority),
-        mtu: None,
-        link_local: networks::link_local(&endpoint.settings)?,
-        sysctls: networks::endpoint_sysctls(&endpoint.settings)?,
-        announce: true,
-    })
 }
 
 fn bound(reserved: &[Reserved]) -> Vec<BoundPort> {

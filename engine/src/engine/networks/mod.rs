@@ -4,6 +4,7 @@ mod made;
 mod shown;
 mod wishes;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -43,6 +44,29 @@ struct Leases {
     taken: BTreeSet<IpAddr>,
     last: Option<IpAddr>,
     last6: Option<IpAddr>,
+}
+
+impl Leases {
+    /// What is not to be had by somebody who wants `wanted`, or any.
+    fn but(&self, wanted: Option<IpAddr>, wished: &BTreeSet<IpAddr>) -> Cow<'_, BTreeSet<IpAddr>> {
+        match wanted {
+            None if !wished.is_empty() => Cow::Owned(&self.taken | wished),
+            _ => Cow::Borrowed(&self.taken),
+        }
+    }
+}
+
+/// The addresses that `containers` asked for by number in a network.
+pub(crate) fn wished<'r>(
+    network: &str,
+    containers: impl IntoIterator<Item = &'r ContainerRecord>,
+) -> BTreeSet<IpAddr> {
+    let endpoints = containers
+        .into_iter()
+        .filter_map(|container| container.endpoints.get(network));
+    let asked = endpoints.filter_map(|endpoint| endpoint.settings.ipam_config.as_ref());
+    let texts = asked.flat_map(|asked| [&asked.ipv4_address, &asked.ipv6_address]);
+    texts.filter_map(|text| text.parse().ok()).collect()
 }
 
 impl Networks {
@@ -113,7 +137,15 @@ impl Networks {
     ///
     /// # Errors
     /// The subnet is used up, or the address asked for is taken.
-    pub(crate) fn lease(&self, network: &NetworkRecord, endpoint: &mut Endpoint) -> Result<()> {
+    ///
+    /// `wished` are the addresses that other containers asked for by number: they are not handed out to one that asked
+    /// for none, whoever starts first.
+    pub(crate) fn lease(
+        &self,
+        network: &NetworkRecord,
+        endpoint: &mut Endpoint,
+        wished: &BTreeSet<IpAddr>,
+    ) -> Result<()> {
         let failed = |error: &dyn std::error::Error| Error::forbidden(error.to_string());
         let mut leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
         let leases = leases.entry(network.id.clone()).or_default();
@@ -128,7 +160,7 @@ impl Networks {
         {
             let wanted = asked.ipv4_address.parse().ok().map(IpAddr::V4);
             let address = space
-                .allocate(&leases.taken, leases.last, wanted)
+                .allocate(&leases.but(wanted, wished), leases.last, wanted)
                 .map_err(|e| failed(&e))?;
             if wanted.is_none() {
                 leases.last = Some(address);
@@ -148,7 +180,7 @@ impl Networks {
         {
             let wanted = asked.ipv6_address.parse().ok().map(IpAddr::V6);
             let address = space
-                .allocate(&leases.taken, leases.last6, wanted)
+                .allocate(&leases.but(wanted, wished), leases.last6, wanted)
                 .map_err(|e| failed(&e))?;
             if wanted.is_none() {
                 leases.last6 = Some(address);

@@ -58,6 +58,11 @@ class Verdict:
         return not self.classes
 
 
+def limit_memory():
+    """For a worker and all that it starts: some files make Docker Compose take all memory there is."""
+    resource.setrlimit(resource.RLIMIT_DATA, (2 << 30, 2 << 30))
+
+
 def run(command, case, stdin=None):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     try:

@@ -144,7 +144,8 @@ impl Reader<'_> {
             ));
         }
         if key.is_empty() {
-            return Err(Fault::new(start..end + 1, "no name before the value"));
+            let end = (end + 1).min(self.text.len());
+            return Err(Fault::new(start..end, "no name before the value"));
         }
         if key.contains(char::is_whitespace) {
             return Err(Fault::new(

@@ -123,6 +123,14 @@ fn written_elsewhere(
     let Some(place) = asked.project.spans.get(&steps.join("/")) else {
         return;
     };
+    // What the loader adds stands where the thing stands that it is added to.
+    let of_parent = (1..steps.len()).any(|length| {
+        let parent = asked.project.spans.get(&steps[..length].join("/"));
+        parent.is_some_and(|parent| parent.value == place.value)
+    });
+    if of_parent {
+        return;
+    }
     let sources = reader.sources.borrow();
     let written = sources.slice(place.value);
     // A block is a parent of what is asked for, and says nothing of it.

@@ -13,7 +13,7 @@ use crate::failure::{BuildError, Failed, StepError};
 use crate::graph::{ContextId, Graph, Op, VertexId};
 use crate::ignore::Ignore;
 use crate::progress::{EventKind, Events, Place, StepId};
-use crate::run::{Cancel, Secret};
+use crate::run::{Cancel, Canceller, Secret};
 use crate::tree::Tree;
 
 mod copying;
@@ -63,10 +63,8 @@ pub struct Built {
 /// What a vertex came to.
 #[derive(Debug)]
 pub(crate) struct Done {
-    /// Its layers, bottom first.
+    /// Its layers, bottom first; the last one is its own, if it adds any.
     layers: Vec<Digest>,
-    /// Whether the last one is its own.
-    own: bool,
     /// When it was made, nanoseconds since 1970.
     created: u64,
     /// The key of its record, if it has one.
@@ -83,7 +81,6 @@ impl Done {
     fn new(layers: Vec<Digest>) -> Self {
         Self {
             layers,
-            own: false,
             created: 0,
             key: None,
             hold: None,
@@ -108,6 +105,8 @@ struct Solve {
     graph: Graph,
     inputs: Inputs,
     events: Events,
+    /// Ends every step: when the caller says so, and when one of them failed.
+    stop: Canceller,
     cancel: Cancel,
     ids: Vec<StepId>,
     outcomes: Vec<watch::Sender<Option<Outcome>>>,
@@ -131,6 +130,7 @@ impl Builder {
         cancel: Cancel,
     ) -> Result<Vec<Built>, BuildError> {
         let count = graph.vertices.len();
+        let (stop, stopped) = Canceller::new();
         let solve = Arc::new(Solve {
             builder: self.clone(),
             ids: (0..count)
@@ -141,13 +141,14 @@ impl Builder {
             graph,
             inputs,
             events,
-            cancel,
+            stop,
+            cancel: stopped,
             trees: Mutex::default(),
             leavings: Mutex::default(),
             failure: Mutex::default(),
         });
         // A task of its own: when whoever asked leaves, the steps still have to be cancelled and waited for.
-        match tokio::spawn(solve.all()).await {
+        match tokio::spawn(solve.all(cancel)).await {
             Ok(result) => result,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -167,7 +168,18 @@ fn step_id(graph: &Graph, scope: &str, at: usize) -> StepId {
 }
 
 impl Solve {
-    async fn all(self: Arc<Self>) -> Result<Vec<Built>, BuildError> {
+    async fn all(self: Arc<Self>, mut cancel: Cancel) -> Result<Vec<Built>, BuildError> {
+        let solve = Arc::clone(&self);
+        let watching = tokio::spawn(async move {
+            cancel.cancelled().await;
+            solve.stop.cancel();
+        });
+        let result = self.to_the_end().await;
+        watching.abort();
+        result
+    }
+
+    async fn to_the_end(self: Arc<Self>) -> Result<Vec<Built>, BuildError> {
         let needed = self.needed();
         self.announce(&needed);
         let mut tasks = JoinSet::new();
@@ -297,6 +309,7 @@ impl Solve {
                 self.events.send(EventKind::Failed { step, error });
                 // The first failure is the reason; those that come while the rest is being given up are not.
                 guard(&self.failure).get_or_insert(failed);
+                self.stop.cancel();
                 Outcome::Not
             }
         }
@@ -379,11 +392,12 @@ impl Solve {
         Ok(tree)
     }
 
-    /// Writes down what is known of contexts' files.
+    /// Writes down what is known of contexts' files; nobody has to wait for that.
     fn forget_trees(&self) {
-        for (_, tree) in guard(&self.trees).drain() {
-            tree.save();
-        }
+        let trees: Vec<Arc<Tree>> = guard(&self.trees).drain().map(|(_, tree)| tree).collect();
+        drop(tokio::task::spawn_blocking(move || {
+            trees.iter().for_each(|tree| tree.save());
+        }));
     }
 
     /// Commits what was done, without images.

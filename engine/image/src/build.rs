@@ -20,14 +20,13 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::config::ImageFile;
 use crate::digest::{Digest, ImageId};
-use crate::error::{Context, Error};
+use crate::error::Context;
 use crate::layer::LayerError;
 use crate::store::{Inner, LayerRecord, Pins, Staging, Store, lock};
 
 mod commit;
 mod ordered;
 mod prune;
-mod pruned;
 mod seal;
 mod tree;
 mod write;
@@ -39,10 +38,8 @@ pub use prune::{BuildEntry, PruneBuilds, PrunedBuilds};
 /// What a build step made, remembered under the key of everything it depended on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildRecord {
-    /// All layers of the result, bottom first.
+    /// All layers of the result, bottom first. The last one is the step's own.
     pub layers: Vec<Digest>,
-    /// Whether the last of them is this step's own; a step that changed nothing has none.
-    pub own: bool,
     /// When it was made, nanoseconds since 1970.
     pub created: u64,
     /// When a build last counted on it, nanoseconds since 1970.
@@ -150,15 +147,14 @@ impl Store {
         Ok(Hold { pins })
     }
 
-    /// Makes a layer over `below` of what is in `scratch`, or nothing if that is what the step changed. What is the
-    /// same as below it (a file only touched, a directory only opened for writing) is taken out before, unless the
-    /// layer is to be `whole`, fit for other trees than this one.
-    pub fn seal(&self, scratch: Scratch, below: &[Digest], whole: bool) -> Result<Option<Sealed>> {
-        let sealed = self.try_seal(scratch, below, whole);
+    /// Makes a layer over `below` of what is in `scratch`. It holds whatever the step touched, changed or not, and may be
+    /// empty: so are the layers of the stock builder, and a history line without a layer would be another image.
+    pub fn seal(&self, scratch: Scratch, below: &[Digest]) -> Result<Sealed> {
+        let sealed = self.try_seal(scratch, below);
         sealed.map_err(|error| error.telling_full(&self.0.root))
     }
 
-    fn try_seal(&self, scratch: Scratch, below: &[Digest], whole: bool) -> Result<Option<Sealed>> {
+    fn try_seal(&self, scratch: Scratch, below: &[Digest]) -> Result<Sealed> {
         let Scratch {
             staging,
             diff,
@@ -167,25 +163,16 @@ impl Store {
         std::fs::remove_dir_all(&work).file("remove", &work)?;
         tree::adopt_top(&diff, self.layer_dirs(below).first()).file("set up", &diff)?;
         let upper = Dir::open(&diff).file("open", &diff)?;
-        if !whole && !below.is_empty() {
-            let lower = self
-                .mount_layers(below)
-                .map_err(|source| Error::MountLayers { source })?;
-            pruned::drop_unchanged(&upper, &Dir::from_fd(lower)).file("compare", &diff)?;
-        }
         let files = tree::list(&upper)?;
-        if files.is_empty() {
-            return Ok(None);
-        }
         let (diff_id, record) = seal::write(staging.path(), &upper, &files)?;
         // The pin comes before the place, for from then on a removal could find it unused.
         let pins = self.pin(std::slice::from_ref(&diff_id));
         self.0.place_unsynced(staging, &diff_id, record)?;
-        Ok(Some(Sealed {
+        Ok(Sealed {
             diff_id,
             size: record.size,
             hold: Hold { pins },
-        }))
+        })
     }
 
     /// What the step with this key made, if its layers are still there.

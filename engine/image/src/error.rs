@@ -106,12 +106,6 @@ pub enum ImageError {
         /// Why.
         source: bowline_sys::overlay::OverlayError,
     },
-    /// The tree below a build step could not be mounted.
-    #[error("mount the layers below the step")]
-    MountLayers {
-        /// Why.
-        source: bowline_sys::overlay::OverlayError,
-    },
     /// The data root's file system cannot hold containers.
     #[error(transparent)]
     Filesystem(#[from] FilesystemError),
@@ -243,11 +237,9 @@ impl ImageError {
             Self::Full { .. } => ErrorKind::Full,
             Self::Cancelled | Self::Stream(_) => ErrorKind::Cancelled,
             Self::Shared(error) => error.kind(),
-            Self::Database(_)
-            | Self::Record { .. }
-            | Self::File { .. }
-            | Self::Mount { .. }
-            | Self::MountLayers { .. } => ErrorKind::Internal,
+            Self::Database(_) | Self::Record { .. } | Self::File { .. } | Self::Mount { .. } => {
+                ErrorKind::Internal
+            }
         }
     }
 

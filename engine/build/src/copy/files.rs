@@ -139,10 +139,9 @@ fn one(tree: &Tree, job: &Job<'_>) -> Result<(), CopyError> {
         }
     }
     // Owner before mode, for changing the owner clears the setuid bit; attributes after both, times last.
-    if job.owner != (0, 0) {
-        std::os::unix::fs::fchown(&to, Some(job.owner.0), Some(job.owner.1))
-            .at("set the owner of", &target())?;
-    }
+    // It is set even to root, since a directory with the setgid bit gives its files its own group.
+    std::os::unix::fs::fchown(&to, Some(job.owner.0), Some(job.owner.1))
+        .at("set the owner of", &target())?;
     let mode = std::os::unix::fs::PermissionsExt::from_mode(job.mode);
     to.set_permissions(mode).at("set the mode of", &target())?;
     if job

@@ -12,7 +12,6 @@ use crate::progress::EventKind;
 #[derive(Clone, Debug)]
 struct Made {
     layers: Vec<Digest>,
-    own: bool,
     created: u64,
 }
 
@@ -57,7 +56,6 @@ impl Solve {
         match self.outcomes[id.0].borrow().as_ref() {
             Some(Outcome::Done(done)) => Some(Made {
                 layers: done.layers.clone(),
-                own: done.own,
                 created: done.created,
             }),
             _ => None,
@@ -68,14 +66,10 @@ impl Solve {
         let made = self.made(target.result).ok_or(BuildError::Cancelled)?;
         let mut file = target.config.clone();
         for step in &target.steps {
-            let own = step
-                .layer
-                .and_then(|id| self.made(id))
-                .filter(|made| made.own);
+            let made = step.layer.and_then(|id| self.made(id));
             file.history.push(HistoryRecord {
-                created: own.as_ref().map(|made| time(made.created)),
-                // A step that changed nothing has no layer, whatever its instruction promised.
-                empty_layer: own.is_none(),
+                created: made.as_ref().map(|made| time(made.created)),
+                empty_layer: made.is_none(),
                 ..step.record.clone()
             });
         }

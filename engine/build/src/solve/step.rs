@@ -75,7 +75,6 @@ impl Solve {
         }
         Ok(Some(Done {
             layers,
-            own: record.own,
             created: record.created,
             key: Some(step.key.clone()),
             hold: Some(Arc::new(hold)),
@@ -129,27 +128,20 @@ impl Solve {
         seen: &Seen,
     ) -> Result<Done, Stopped> {
         let inner = &self.builder.0;
-        let sealed = inner.store.seal(scratch, step.layers(), step.apart)?;
+        let sealed = inner.store.seal(scratch, step.layers())?;
         let mut layers = step.below.layers.clone();
         let mut own = if step.apart {
             Vec::new()
         } else {
             layers.clone()
         };
-        let (hold, is_own) = match sealed {
-            Some(sealed) => {
-                layers.push(sealed.diff_id.clone());
-                own.push(sealed.diff_id);
-                (Some(Arc::new(sealed.hold)), true)
-            }
-            None => (None, false),
-        };
+        layers.push(sealed.diff_id.clone());
+        own.push(sealed.diff_id.clone());
         // The layers below are held by what is below, which lives as long as this build; the record's own hold is for
         // those who find it later.
         let now = inner.now();
         let record = BuildRecord {
             layers: own,
-            own: is_own,
             created: now,
             used: now,
             uses: 1,
@@ -157,7 +149,7 @@ impl Solve {
             parents: step.parents.clone(),
         };
         let all = inner.store.hold(&layers)?;
-        drop(hold);
+        drop(sealed);
         inner.publish(&step.key, &record);
         guard(&self.leavings)
             .records
@@ -170,7 +162,6 @@ impl Solve {
         });
         Ok(Done {
             layers,
-            own: is_own,
             created: now,
             key: Some(step.key.clone()),
             hold: Some(Arc::new(all)),

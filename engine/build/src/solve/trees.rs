@@ -158,11 +158,10 @@ impl Solve {
             }
         }
         drop(canvas);
-        let sealed = store.seal(scratch, &[], true)?;
-        let layers: Vec<Digest> = sealed.iter().map(|sealed| sealed.diff_id.clone()).collect();
+        let sealed = store.seal(scratch, &[])?;
+        let layers = vec![sealed.diff_id.clone()];
         let now = self.builder.0.now();
         let record = bowline_image::BuildRecord {
-            own: !layers.is_empty(),
             layers: layers.clone(),
             created: now,
             used: now,
@@ -176,7 +175,7 @@ impl Solve {
             .push((key.clone(), record));
         Ok(Layered {
             layers,
-            hold: sealed.map(|sealed| Arc::new(sealed.hold)),
+            hold: Some(Arc::new(sealed.hold)),
         })
     }
 }

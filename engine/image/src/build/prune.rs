@@ -71,9 +71,7 @@ pub(super) fn choose(entries: &[BuildEntry], wish: &PruneBuilds, now: u64) -> Ve
 /// Bytes of the layers that only builds have, each counted once.
 fn occupied(entries: &[BuildEntry]) -> u64 {
     let mut seen = HashSet::new();
-    let own = entries
-        .iter()
-        .filter(|entry| !entry.shared && entry.record.own);
+    let own = entries.iter().filter(|entry| !entry.shared);
     own.filter(|entry| seen.insert(entry.record.layers.last()))
         .map(|entry| entry.size)
         .sum()
@@ -86,7 +84,7 @@ impl Store {
         let images: HashSet<Digest> = view.image_layers()?.into_iter().flatten().collect();
         let mut entries = Vec::new();
         for (key, record) in view.builds()? {
-            let own = record.layers.last().filter(|_| record.own);
+            let own = record.layers.last();
             entries.push(BuildEntry {
                 key,
                 size: own.map_or(Ok(0), |layer| view.layer_size(layer))?,
@@ -146,7 +144,6 @@ mod tests {
             key: layer.clone(),
             record: BuildRecord {
                 layers: vec![layer],
-                own: true,
                 created: 0,
                 used,
                 uses: 1,

@@ -41,13 +41,17 @@ async fn a_changed_command_is_done_again_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_step_that_changes_nothing_makes_no_layer() {
+async fn a_step_that_changes_nothing_makes_an_empty_layer() {
     let world = world();
     let built = world.build(two_runs(&["say", "hello"])).await;
     let image = world.store.get(&built.id().to_string()).unwrap();
-    assert_eq!(image.diff_ids.len(), 1);
+    assert_eq!(
+        image.diff_ids[1],
+        Digest::of(&[0; 1024]),
+        "as with the stock builder"
+    );
     let empty: Vec<bool> = image.history.iter().map(|line| line.empty_layer).collect();
-    assert_eq!(empty, [false, true]);
+    assert_eq!(empty, [false, false]);
     let again = world.build(two_runs(&["say", "hello"])).await;
     assert_eq!((again.id(), again.counts()), (built.id(), (2, 0)));
 }
@@ -95,6 +99,23 @@ async fn a_cancelled_build_ends_its_steps_and_leaves_nothing() {
     assert_eq!(ingested(&world), 0);
     let again = world.build(two_runs(&["say", "x"])).await;
     assert_eq!(again.counts(), (1, 1), "the step before was kept");
+}
+
+#[tokio::test]
+async fn a_failure_ends_what_runs_beside_it() {
+    let world = world();
+    let mut plan = Plan::default();
+    let base = plan.scratch();
+    let endless = plan.run(base, &["wait"]);
+    let fails = plan.run(base, &["exit", "4"]);
+    let copy = plan.copy(fails, copying(vec![from(endless, "/x")], "/x"));
+    let failed = world.build(plan.target(copy)).await;
+    let Err(BuildError::Step(failed)) = failed.result else {
+        panic!("it must fail");
+    };
+    assert_eq!(failed.exit, Some(4));
+    drop(failed);
+    assert_eq!(ingested(&world), 0);
 }
 
 #[tokio::test]

@@ -71,10 +71,25 @@ fn compose_builds_without_buildkit() {
     };
     compose(&["up", "-d", "--build"]).ok();
     let labels = stock.text(&["inspect", "--format", "{{.Config.Labels}}", "shop-app"]);
-    assert!(
-        labels.contains("com.docker.compose.project:shop"),
-        "{labels}"
-    );
+    assert!(labels.contains("image.builder:classic"), "{labels}");
     compose(&["down", "--rmi", "local"]).ok();
+    stock.ends_clean();
+}
+
+/// `--debug` must open a shell where the step failed: its files, its folder, its environment.
+#[test]
+fn a_shell_opens_in_what_a_failed_step_left() {
+    let stock = Stock::with(&["busybox"]);
+    let dockerfile = "FROM busybox\nENV A=b\nWORKDIR /w\nRUN echo made > f; exit 3\n";
+    let script = "cat f; echo \"a is $A\"; pwd; exit\n";
+    let folder = stock
+        .world
+        .folder("look", &[("Dockerfile", dockerfile), ("script", script)]);
+    let typed = std::fs::File::open(folder.path().join("script")).expect("the script");
+    let command = stock
+        .world
+        .command(folder.path(), &["image", "build", "--debug", "."]);
+    let ran = Running::start_with(command, typed.into()).wait();
+    ran.fails_with(1).says("made\r\n").says("a is b").says("/w");
     stock.ends_clean();
 }

@@ -200,20 +200,14 @@ wire! {
         pub place: Option<BuildPlace>,
         /// What a process of the build ended with.
         pub code: Option<i64>,
-        /// The image of what the failed step had done so far, where the request asked to keep it.
+        /// What the failed step left, where the request asked to keep it.
         pub kept: Option<KeptState>,
     }
 
-    /// The state of a failed step, to be looked at from inside.
+    /// What a failed step left, to be looked at from inside: `POST /bowline/build/shell` opens a shell there, just as
+    /// the step ran. It goes with the connection that the build was asked for on.
     pub struct KeptState {
-        /// Id of the image, which bears no name.
-        pub image: String,
-        /// The step's own environment.
-        pub env: Vec<String>,
-        pub user: String,
-        pub working_dir: String,
-        /// Shell of the stage.
-        pub shell: Vec<String>,
+        pub id: String,
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bowline_api::{BuildEvent, BuildEventKind, BuildFailure, BuildRequest};
+use bowline_api::{BuildEvent, BuildEventKind, BuildFailure, BuildRequest, KeptState};
 use bowline_build::progress::{Event, Events};
 use bowline_build::run::{Cancel, Canceller, Secret};
 use bowline_build::{BuildError, ContextFolder, Failed, Inputs};
@@ -71,10 +71,16 @@ impl Engine {
         drop(tokio::spawn(async move {
             let _busy = engine.busy();
             let sink = Sink(sender);
+            let mut leaving = cancel.clone();
             let outcome = Box::pin(run(&engine, &job, inputs, &sink, cancel)).await;
-            sink.send(BuildEventKind::End {
-                error: outcome.err(),
-            });
+            let error = outcome.err();
+            let kept = error.as_ref().and_then(|error| error.kept.clone());
+            sink.send(BuildEventKind::End { error });
+            if let Some(kept) = kept {
+                // As long as the client holds its connection it may want to look.
+                leaving.cancelled().await;
+                engine.builds().forget(&kept.id);
+            }
             // The files that came with the request are needed to its end and no longer.
             drop(job);
         }));
@@ -180,7 +186,7 @@ async fn run(
     let failed = telling.await.unwrap_or_default();
     let built = match solved {
         Ok(built) => built,
-        Err(error) => return Err(why(job, &sources, error, failed)),
+        Err(error) => return Err(why(engine, job, &sources, error, failed)),
     };
     for image in built {
         engine.image_built(
@@ -243,7 +249,13 @@ fn cancelled() -> BuildFailure {
     }
 }
 
-fn why(job: &Job, sources: &Sources, error: BuildError, culprit: Culprit) -> BuildFailure {
+fn why(
+    engine: &Engine,
+    job: &Job,
+    sources: &Sources,
+    error: BuildError,
+    culprit: Culprit,
+) -> BuildFailure {
     let BuildError::Step(failed) = error else {
         let message = crate::error::chain(&error);
         let target = job.request.targets.first();
@@ -259,14 +271,20 @@ fn why(job: &Job, sources: &Sources, error: BuildError, culprit: Culprit) -> Bui
         place,
         exit,
         source,
+        state,
         ..
     } = *failed;
+    let kept = state.filter(|_| job.request.debug).and_then(|state| {
+        let id = crate::ids::fresh().ok()?;
+        engine.builds().keep(&id, state);
+        Some(KeptState { id })
+    });
     BuildFailure {
         message: crate::error::chain(&source),
         target: culprit.targets.into_iter().next().unwrap_or_default(),
         step: culprit.step,
         place: place.map(|place| sources.place(place)),
         code: exit.map(i64::from),
-        ..BuildFailure::default()
+        kept,
     }
 }

@@ -11,15 +11,19 @@ mod place;
 mod plan;
 mod prune;
 mod runner;
+mod shell;
 mod sweep;
 mod told;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use job::{Job, Running};
 pub(crate) use runner::Steps;
 pub(crate) use sweep::sweep;
+
+use bowline_build::FailedState;
+use bowline_build::run::RunStep;
 
 use crate::engine::Engine;
 
@@ -28,12 +32,30 @@ use crate::engine::Engine;
 pub(crate) struct Builds {
     steps: Mutex<BTreeSet<String>>,
     runner: Arc<Steps>,
+    /// What failed steps left, for a look at it.
+    kept: Mutex<HashMap<String, Box<FailedState>>>,
 }
 
 impl Builds {
     /// Ids of steps that run, or whose traces are being removed.
     pub(crate) fn steps(&self) -> BTreeSet<String> {
         self.lock().clone()
+    }
+
+    fn keep(&self, id: &str, state: Box<FailedState>) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(id.to_owned(), state);
+    }
+
+    fn forget(&self, id: &str) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(kept.remove(id));
+    }
+
+    /// The step that failed, if it was kept.
+    fn failed_step(&self, id: &str) -> Option<RunStep> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(id).map(|state| state.step.clone())
     }
 
     /// What steps run through.

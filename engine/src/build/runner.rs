@@ -13,7 +13,7 @@ use bowline_build::run::{
 use bowline_runtime::cgroup::Cgroup;
 use bowline_runtime::{
     Attach, AttachedStreams, ExitRecord, Launch, LaunchFds, Shim, ShimEvent, Shims, StartError,
-    Target,
+    StdioPlan, Target,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::io::AsyncReadExt as _;
@@ -49,7 +49,7 @@ impl Runner for Steps {
         let engine = self.engine.get().and_then(Weak::upgrade);
         Box::pin(async move {
             let engine = engine.ok_or_else(|| trouble(Error::internal("the engine is leaving")))?;
-            run(&engine, step, output, cancel).await
+            run(&engine, step, Face::Output(output), cancel).await
         })
     }
 }
@@ -63,10 +63,29 @@ fn failed(what: &str) -> impl Fn(&dyn std::error::Error) -> RunError {
     move |error| trouble(Error::failed(&what, error))
 }
 
+/// Who hears and speaks to the process of a step.
+#[derive(Debug)]
+enum Face {
+    /// The build: it hears.
+    Output(RunOutput),
+    /// A person at a terminal, through the client's connection.
+    Terminal(crate::Stream),
+}
+
+/// Runs `step` once more with a person's terminal joined to it.
+pub(super) async fn look(
+    engine: &Arc<Engine>,
+    step: RunStep,
+    terminal: crate::Stream,
+    cancel: Cancel,
+) -> Result<Exit, RunError> {
+    run(engine, step, Face::Terminal(terminal), cancel).await
+}
+
 async fn run(
     engine: &Arc<Engine>,
     step: RunStep,
-    output: RunOutput,
+    face: Face,
     cancel: Cancel,
 ) -> Result<Exit, RunError> {
     if cancel.is_cancelled() {
@@ -78,7 +97,7 @@ async fn run(
     engine.builds().enter(&id);
     let outcome = match network::join(engine, &id, &step.network).await {
         Ok(joined) => {
-            let outcome = Box::pin(in_place(engine, step, &joined, output, cancel)).await;
+            let outcome = Box::pin(in_place(engine, step, &joined, face, cancel)).await;
             network::leave(engine, &id, joined).await;
             outcome
         }
@@ -113,7 +132,7 @@ async fn in_place(
     engine: &Arc<Engine>,
     step: RunStep,
     joined: &Joined,
-    output: RunOutput,
+    face: Face,
     cancel: Cancel,
 ) -> Result<Exit, RunError> {
     let folder = engine.settings().roots.build_run(&step.id);
@@ -137,7 +156,7 @@ async fn in_place(
         .map_err(|error| failed("prepare a build step")(&error))?;
     let outcome = match prepared {
         Ok((launch, agents)) => {
-            let outcome = follow(engine.shims(), launch, output, cancel).await;
+            let outcome = follow(engine.shims(), launch, face, cancel).await;
             drop(agents);
             outcome
         }
@@ -256,15 +275,32 @@ fn found(root: &Path, source: &Path) -> Result<PathBuf, RunError> {
 /// Starts, hands the output on, waits for the end; a cancelled step is killed, and waited for all the same.
 async fn follow(
     shims: Arc<Shims>,
-    launch: Launch,
-    output: RunOutput,
+    mut launch: Launch,
+    face: Face,
     mut cancel: Cancel,
 ) -> Result<Exit, RunError> {
-    let started = spawn_blocking(move || start(&shims, &launch)).await;
+    let (output, terminal) = match face {
+        Face::Output(output) => (Some(output), None),
+        Face::Terminal(stream) => (None, Some(stream)),
+    };
+    if terminal.is_some() {
+        launch.stdio = StdioPlan {
+            tty: true,
+            open_stdin: true,
+            stdin_once: true,
+            console_size: None,
+        };
+    }
+    let started = spawn_blocking(move || start(&shims, &launch, terminal)).await;
     let (shim, stream) = started.map_err(|error| failed("start a build step")(&error))??;
-    let stream =
-        UnixStream::from_std(stream).map_err(|error| failed("read a step's output")(&error))?;
-    let read = tokio::spawn(hand_on(stream, output));
+    let read = match (stream, output) {
+        (Some(stream), Some(output)) => {
+            let stream = UnixStream::from_std(stream)
+                .map_err(|error| failed("read a step's output")(&error))?;
+            Some(tokio::spawn(hand_on(stream, output)))
+        }
+        _ => None,
+    };
     let waiting = Arc::clone(&shim);
     let mut end = spawn_blocking(move || exit_of(&waiting));
     let mut killed = false;
@@ -279,7 +315,9 @@ async fn follow(
         }
     };
     // The shim has passed on all there was before it told the end.
-    drop(read.await);
+    if let Some(read) = read {
+        drop(read.await);
+    }
     drop(spawn_blocking(move || shim.dismiss()).await);
     let exit = end.map_err(|error| failed("wait for a build step")(&error))?;
     match exit {
@@ -294,14 +332,21 @@ async fn follow(
     }
 }
 
-fn start(shims: &Shims, launch: &Launch) -> Result<(Arc<Shim>, StdStream), RunError> {
+fn start(
+    shims: &Shims,
+    launch: &Launch,
+    terminal: Option<crate::Stream>,
+) -> Result<(Arc<Shim>, Option<StdStream>), RunError> {
     let (shim, warnings) = shims
         .prepare(launch, LaunchFds::default())
         .map_err(|error| refused(&error))?;
     for warning in warnings {
         tracing::warn!(warning, "build step");
     }
-    let connected = connect(&shim);
+    let connected = match terminal {
+        Some(stream) => join(&shim, stream).map(|()| None),
+        None => connect(&shim).map(Some),
+    };
     let started = connected.and_then(|stream| {
         shim.start().map_err(|error| refused(&error))?;
         Ok(stream)
@@ -314,6 +359,21 @@ fn start(shims: &Shims, launch: &Launch) -> Result<(Arc<Shim>, StdStream), RunEr
             Err(error)
         }
     }
+}
+
+/// Hands a client's connection to the shim, which carries the terminal on it.
+fn join(shim: &Shim, stream: crate::Stream) -> Result<(), RunError> {
+    let attach = Attach {
+        streams: AttachedStreams {
+            stdin: true,
+            stdout: true,
+            stderr: true,
+        },
+        leftover: stream.leftover,
+        ..Attach::default()
+    };
+    shim.attach(attach, stream.fd)
+        .map_err(|error| failed("connect to a step's terminal")(&error))
 }
 
 fn connect(shim: &Shim) -> Result<StdStream, RunError> {

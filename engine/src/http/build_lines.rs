@@ -56,7 +56,7 @@ impl Lines {
                 step, name, place, ..
             } => {
                 // What no line of the Dockerfile says (reading the context) has no number there.
-                if place.is_some() {
+                if place.is_some() && !name.starts_with("[internal]") {
                     self.total += 1;
                     self.steps.push_back(Step {
                         id: step,

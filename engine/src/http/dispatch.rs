@@ -10,7 +10,7 @@ use super::path::{ApiVersion, Target};
 use super::query::Query;
 use super::reply::{self, Reply};
 use super::route::{All, Route, route};
-use super::{archive, body, build, containers, events, exec, images, lease, networks, system, volumes};
+use super::{archive, body, build, containers, events, exec, hijack, images, lease, networks, system, volumes};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logs::Watcher;
@@ -101,6 +101,7 @@ async fn handle(
         }
         Route::Build => build::docker(call).await,
         Route::OwnBuild => build::ours(call).await,
+        Route::BuildShell => hijack::build_shell(call).await,
         Route::BuildPrune => build::prune(call).await,
         Route::BuildCancel => build::cancel(call).await,
         Route::Session => build::session(call).await,

@@ -119,6 +119,23 @@ pub(super) async fn exec(call: Call, id: &str) -> Result<Reply> {
     Ok(switching(framing, version))
 }
 
+/// `POST /bowline/build/shell`
+pub(super) async fn build_shell(call: Call) -> Result<Reply> {
+    demand_upgrade(&call.headers)?;
+    let id = call.query.text("id").unwrap_or_default();
+    let shell = call.engine.build_shell(&id)?;
+    let reply = switching(Framing::Raw, call.version);
+    drop(tokio::spawn(async move {
+        let Some((client, spare)) = take_over(call.upgrade).await else {
+            return;
+        };
+        if let Err(error) = shell.run(client).await {
+            tell(&spare, Framing::Raw, &error);
+        }
+    }));
+    Ok(reply)
+}
+
 fn framing(tty: bool) -> Framing {
     if tty {
         Framing::Raw

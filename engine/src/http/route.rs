@@ -39,6 +39,8 @@ pub(super) enum Route<'a> {
     Session,
     /// Ours: several images in one request, from folders of this machine.
     OwnBuild,
+    /// Ours: a shell in what a failed step left.
+    BuildShell,
     Plugins,
     /// Belongs to swarm, which we are not.
     Swarm,
@@ -144,6 +146,7 @@ pub(super) fn route<'a>(method: &Method, path: &'a str) -> Route<'a> {
         ("GET", "system", "df") => Route::DiskUsage,
         ("POST", "bowline", "lease") => Route::Lease,
         ("POST", "bowline", "build") => Route::OwnBuild,
+        ("POST", "bowline", "build/shell") => Route::BuildShell,
         ("POST", "build", "") => Route::Build,
         ("POST", "build", "prune") => Route::BuildPrune,
         ("POST", "build", "cancel") => Route::BuildCancel,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use bowline_api::{BuildEventKind, BuildFailure, BuildRequest, KeptState};
-use bowline_client::{Client, Endpoint};
+use bowline_api::{BuildEvent, BuildEventKind, BuildFailure, BuildRequest, KeptState};
+use bowline_client::{Client, Endpoint, JsonLines};
 use bowline_compose::model::Project;
 use futures_util::StreamExt as _;
 
@@ -30,13 +30,18 @@ pub(crate) struct BuildOptions {
 pub(crate) type Built = BTreeMap<String, String>;
 
 /// A build that failed, as people read it, and what its step left where that was to be kept.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Failed {
     /// For people.
     pub(crate) shown: Failure,
     /// For a look at it.
     pub(crate) kept: Option<KeptState>,
+    /// The engine keeps it for as long as this is held.
+    _events: Events,
 }
+
+/// The build's own stream.
+type Events = std::pin::Pin<Box<JsonLines<BuildEvent>>>;
 
 /// Builds the images of `services`, all in one go.
 pub(crate) async fn build_services(
@@ -87,7 +92,7 @@ pub(crate) async fn build_request(
         );
     }
     let mut view = BuildView::new(mode, ui.color_err);
-    let (built, failed) = watch(client, request, &mut view).await?;
+    let (built, failed, events) = watch(client, request, &mut view).await?;
     let Some(failed) = failed else {
         return Ok(Ok(built));
     };
@@ -101,6 +106,7 @@ pub(crate) async fn build_request(
     Ok(Err(Failed {
         shown: failure::render(&failed, &output, ui.color_err),
         kept: failed.kept,
+        _events: events,
     }))
 }
 
@@ -109,7 +115,7 @@ async fn watch(
     client: &Client,
     request: &BuildRequest,
     view: &mut BuildView,
-) -> Outcome<(Built, Option<BuildFailure>)> {
+) -> Outcome<(Built, Option<BuildFailure>, Events)> {
     let started = client.build(request).await;
     let mut events = match started {
         Err(error) if error.is_not_found() => {
@@ -137,7 +143,7 @@ async fn watch(
             BuildEventKind::Image { target, id, .. } => {
                 built.insert(target, id);
             }
-            BuildEventKind::End { error } => return Ok((built, error)),
+            BuildEventKind::End { error } => return Ok((built, error, events)),
             _ => {}
         }
     }

@@ -98,13 +98,13 @@ impl Build {
             Ok(_) if self.check => context.ui.note("Check complete"),
             Ok(_) => {}
             Err(failed) => {
-                let Some(kept) = failed.kept else {
+                let Some(kept) = &failed.kept else {
                     return Err(failed.shown);
                 };
                 context
                     .ui
                     .note(failed.shown.render(ui.color_err).trim_end());
-                build_shell::open(context, &client, &kept).await?;
+                build_shell::open(context, &client, kept).await?;
                 return Ok(1);
             }
         }

@@ -97,12 +97,12 @@ impl Build {
                 }
                 Ok(0)
             }
-            Err(failed) => match failed.kept {
+            Err(failed) => match &failed.kept {
                 None => Err(failed.shown),
                 Some(kept) => {
                     let shown = failed.shown.render(context.ui.color_err);
                     context.ui.note(shown.trim_end());
-                    build_shell::open(context, &client, &kept).await?;
+                    build_shell::open(context, &client, kept).await?;
                     Ok(1)
                 }
             },

@@ -95,6 +95,19 @@ impl Running {
         });
     }
 
+    /// Waits until standard error contains `words`.
+    #[track_caller]
+    pub fn tells(&self, words: &str) {
+        eventually(Duration::from_secs(30), || {
+            let text = self.err.so_far();
+            if text.contains(words) {
+                Ok(())
+            } else {
+                Err(format!("{}: no `{words}` in {text:?}", self.line))
+            }
+        });
+    }
+
     /// Waits for the end.
     #[must_use = "check how it ended"]
     pub fn wait(self) -> Ran {

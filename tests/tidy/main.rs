@@ -1,6 +1,7 @@
 //! The rules of the house that a test can hold: arrows, words in sources, sizes, licences, and documents that are true.
 
 mod arrows;
+mod behaviours;
 mod documents;
 mod examples;
 mod licences;

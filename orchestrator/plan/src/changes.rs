@@ -10,7 +10,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+type Entries = Map<String, Value>;
 
 /// So many changes are told; the rest is counted.
 const TOLD: usize = 3;
@@ -63,15 +65,13 @@ fn compare(
 ) {
     match (from, to) {
         (from, to) if from == to => {}
-        (Some(Value::Object(from)), Some(Value::Object(to))) => {
-            let mut keys: Vec<&String> = from.keys().chain(to.keys()).collect();
-            keys.sort();
-            keys.dedup();
-            for key in keys {
-                path.push(key.clone());
-                compare(path, from.get(key), to.get(key), found);
-                path.pop();
-            }
+        (Some(Value::Object(from)), Some(Value::Object(to))) => entries(path, from, to, found),
+        // A section that came or went is told by its entries.
+        (Some(Value::Object(from)), None) if !from.is_empty() => {
+            entries(path, from, &Map::new(), found);
+        }
+        (None, Some(Value::Object(to))) if !to.is_empty() => {
+            entries(path, &Map::new(), to, found);
         }
         (Some(Value::Array(from)), Some(Value::Array(to))) if is_set(path) => {
             members(path, from, to, found);
@@ -81,6 +81,17 @@ fn compare(
             from: from.cloned(),
             to: to.cloned(),
         }),
+    }
+}
+
+fn entries(path: &mut Vec<String>, from: &Entries, to: &Entries, found: &mut Vec<Change>) {
+    let mut keys: Vec<&String> = from.keys().chain(to.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    for key in keys {
+        path.push(key.clone());
+        compare(path, from.get(key), to.get(key), found);
+        path.pop();
     }
 }
 
@@ -144,9 +155,16 @@ impl Change {
         root: &str,
         place: &dyn Fn(&str) -> Option<String>,
     ) -> String {
+        if let [kind, object] = self.path.as_slice()
+            && kind == "contents"
+        {
+            return format!("content of {object} changed");
+        }
         let name = self.path.join(".");
         let what = match (&self.from, &self.to) {
             _ if self.is_confidential() => format!("{name}: changed"),
+            (None, Some(Value::Null)) => format!("{name}: added"),
+            (Some(Value::Null), None) => format!("{name}: removed"),
             (Some(from), Some(to)) => format!("{name}: {} → {}", brief(from), brief(to)),
             (None, Some(to)) => format!("{name}: {} added", brief(to)),
             (Some(from), None) => format!("{name}: {} removed", brief(from)),
@@ -189,7 +207,8 @@ fn brief(value: &Value) -> String {
         Value::Object(map) => match (map.get("target"), outside(map)) {
             (Some(target), Some(outside)) => format!("{}:{}", brief(outside), brief(target)),
             (Some(target), None) => brief(target),
-            (None, _) => value.to_string(),
+            // A step before the start is known by what it runs.
+            (None, _) => map.get("command").map_or_else(|| value.to_string(), brief),
         },
         other => other.to_string(),
     };
@@ -199,7 +218,7 @@ fn brief(value: &Value) -> String {
     }
 }
 
-fn outside(map: &serde_json::Map<String, Value>) -> Option<&Value> {
+fn outside(map: &Entries) -> Option<&Value> {
     map.get("published").or_else(|| map.get("source"))
 }
 

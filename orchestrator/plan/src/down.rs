@@ -107,7 +107,7 @@ fn containers<'a>(
             .iter()
             .filter(|container| container.service == service)
         {
-            let cause = if is_orphan(desired, container) {
+            let cause = if choices.has_file && is_orphan(desired, container) {
                 "orphan"
             } else {
                 "down"

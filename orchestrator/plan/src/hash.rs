@@ -30,37 +30,6 @@ pub fn of(model: &Value) -> String {
     bytes(model.to_string().as_bytes())
 }
 
-/// The hash that Compose takes of a value, so that both tools agree on what has changed: compact JSON
-/// as the model writes it, keys of a service in the alphabet's order, letters escaped as Go does.
-///
-/// # Errors
-/// A value that JSON cannot express.
-pub fn compose<T: Serialize>(
-    value: &T,
-    without: &[&str],
-    sorted: bool,
-) -> Result<String, HashError> {
-    // By way of text, because a number of single precision keeps its few digits only there.
-    let mut tree: Value = serde_json::from_str(&serde_json::to_string(value)?)?;
-    if let Value::Object(map) = &mut tree {
-        map.retain(|key, _| !without.contains(&key.as_str()) && !key.starts_with("x-"));
-        if sorted {
-            map.sort_keys();
-        }
-    }
-    let text = serde_json::to_string(&tree)?;
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                escaped.push_str(&format!("\\u{:04x}", u32::from(letter)));
-            }
-            letter => escaped.push(letter),
-        }
-    }
-    Ok(bytes(escaped.as_bytes()))
-}
-
 /// The hash of raw bytes.
 pub fn bytes(content: &[u8]) -> String {
     hex(&Sha256::digest(content))
@@ -96,33 +65,5 @@ mod tests {
         let hash = |value| of(&model(&value, &["scale"]).unwrap());
         assert_eq!(hash(left.clone()), hash(right));
         assert_ne!(hash(left), hash(json!({"image": "b"})));
-    }
-
-    #[test]
-    fn composes_hash_is_the_one_its_config_command_prints() {
-        // `docker compose config --hash` of v5.6.1 for services of this form.
-        let service = json!({
-            "command": null, "entrypoint": null, "image": "x", "networks": {"default": null},
-            "healthcheck": {"test": ["CMD", "a"], "timeout": "3s", "interval": "1s", "retries": 10},
-            "depends_on": {"b": {}}, "scale": 3
-        });
-        let hash = compose(&service, &["depends_on", "scale"], true).unwrap();
-        assert_eq!(
-            hash,
-            "e26f967c18bb313d97a75524b93d48c78ec948e094a2f077de4a58ae1d05a024"
-        );
-        let network = json!({"name": "hello_default", "ipam": {}});
-        assert_eq!(
-            compose(&network, &[], false).unwrap(),
-            "5c2845ed6b3a875e9ca354c8e0f092a9d249f5b35b05f3786756c4f6d295241c"
-        );
-        let escaped = json!({
-            "command": null, "entrypoint": null, "environment": {"x": "1<2"}, "image": "x",
-            "networks": {"default": null}
-        });
-        assert_eq!(
-            compose(&escaped, &[], true).unwrap(),
-            "034bb1edfcffb530c2a01399274e1f7caadbb9616ef15302ce4392bc5404a502"
-        );
     }
 }

@@ -26,6 +26,8 @@ mod project;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod scripts;
+#[cfg(test)]
 mod simulated;
 #[cfg(test)]
 mod stories;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bowline_compose::model;
+use bowline_compose::print::hashed;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -39,9 +40,6 @@ const NO_PART: &[&str] = &[
     "scale",
 ];
 
-/// Compose counts more of it.
-const NO_PART_FOR_COMPOSE: &[&str] = &["build", "depends_on", "profiles", "pull_policy", "scale"];
-
 /// A project as planning sees it.
 ///
 /// # Errors
@@ -57,7 +55,7 @@ pub fn desired(project: &model::Project, knowledge: &Knowledge) -> Result<Desire
         desired.services.insert(name.clone(), service);
     }
     for (key, network) in &project.networks {
-        let (model, hashes) = hashes(network, network)?;
+        let (model, hashes) = hashes(network, &hashed::network(network))?;
         let (name, external) = (network.name.clone(), network.external);
         desired.networks.insert(
             key.clone(),
@@ -70,10 +68,7 @@ pub fn desired(project: &model::Project, knowledge: &Knowledge) -> Result<Desire
         );
     }
     for (key, volume) in &project.volumes {
-        // Compose hashes a volume with its default written out.
-        let mut explicit = volume.clone();
-        explicit.driver.get_or_insert_with(|| "local".into());
-        let (model, hashes) = hashes(volume, &explicit)?;
+        let (model, hashes) = hashes(volume, &hashed::volume(volume))?;
         let (name, external) = (volume.name.clone(), volume.external);
         desired.volumes.insert(
             key.clone(),
@@ -89,11 +84,11 @@ pub fn desired(project: &model::Project, knowledge: &Knowledge) -> Result<Desire
 }
 
 /// A name is how an object is found, and no part of what it is.
-fn hashes<T: Serialize>(value: &T, for_compose: &T) -> Result<(Value, Hashes), HashError> {
+fn hashes<T: Serialize>(value: &T, for_compose: &str) -> Result<(Value, Hashes), HashError> {
     let model = hash::model(value, &["name"])?;
     let hashes = Hashes {
         own: Some(hash::of(&model)),
-        compose: Some(hash::compose(for_compose, &[], false)?),
+        compose: Some(hash::bytes(for_compose.as_bytes())),
     };
     Ok((model, hashes))
 }
@@ -122,17 +117,22 @@ fn service_of(
         .iter()
         .filter_map(|entry| entry.split(':').next());
     let (model, hashes) = service_hashes(project, service, knowledge)?;
+    let reference = match service.image.as_str() {
+        "" => format!("{}-{name}", project.name),
+        image => image.to_owned(),
+    };
     Ok(Service {
         hashes,
         model,
         scale,
         container_name: service.container_name.clone(),
         image: Image {
-            reference: service.image.clone(),
-            local: knowledge.images.get(&service.image).cloned(),
-            pull: service.pull_policy != Some(model::PullPolicy::Never),
+            local: knowledge.images.get(&reference).cloned(),
+            reference,
+            pull: service.pull_policy != Some(model::PullPolicy::Never)
+                && (!service.image.is_empty() || service.build.is_none()),
             build: service.build.is_some(),
-            named: service.image != format!("{}-{name}", project.name),
+            named: !service.image.is_empty(),
         },
         networks: match service.network_mode {
             Some(_) => Vec::new(),
@@ -248,8 +248,6 @@ fn service_hashes(
     if let Some(deploy) = &mut bare.deploy {
         deploy.replicas = None;
     }
-    // Taken before an empty section goes, which Compose counts.
-    let compose = hash::compose(&bare, NO_PART_FOR_COMPOSE, true)?;
     // How replicas are exchanged changes none of them.
     if let Some(deploy) = &mut bare.deploy {
         deploy.update_config = None;
@@ -275,7 +273,7 @@ fn service_hashes(
     }
     let hashes = Hashes {
         own: Some(hash::of(&model)),
-        compose: Some(compose),
+        compose: Some(hash::bytes(hashed::service(service).as_bytes())),
     };
     Ok((model, hashes))
 }

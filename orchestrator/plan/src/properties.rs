@@ -233,9 +233,9 @@ fn check(seed: u64, size: usize, planner: &Planner) -> Refused {
 
     let mut cut = world.clone();
     let volumes = world.observed.volumes.len();
-    let old = world.observed.clone();
+    let kept = served(&world.observed, &after, &plan);
     let mut choose = |count: usize| dice.below(count);
-    let mut promise = |now: &World| serves(&old, &after, &plan, now);
+    let mut promise = |now: &World| serves(&kept, now);
     let whole = usize::MAX;
     world
         .run(&after, &plan, whole, &mut choose, &mut promise)
@@ -301,28 +301,38 @@ fn is_reached(desired: &Desired, world: &World, choices: &Up) -> Refused {
     Ok(())
 }
 
-/// A service whose successors start first never has fewer running containers than it had, as long as
-/// nothing but the exchange concerns it.
-fn serves(old: &Observed, desired: &Desired, plan: &Plan, now: &World) -> Refused {
+/// Services whose successors start first, with how many of their containers run, as far as nothing but
+/// the exchange concerns them.
+fn served<'d>(old: &Observed, desired: &'d Desired, plan: &Plan) -> Vec<(&'d str, usize)> {
     let stopped_otherwise = |service: &str| {
         plan.steps().any(|step| match &step.node.op {
             Op::Stop { target } => target.service == service && step.node.group.is_none(),
             _ => false,
         })
     };
+    let mut served = Vec::new();
     for (name, service) in &desired.services {
         let first = service.update.is_some_and(|update| update.start_first);
-        let joined = desired.services.values().any(|other| other.joins.contains(name));
-        let apart = first && service.exclusive.is_none() && !joined && !desired.is_one_shot(name);
-        if !apart || stopped_otherwise(name) {
-            continue;
+        let joined = || desired.services.values().any(|other| other.joins.contains(name));
+        let apart = first && service.exclusive.is_none();
+        if apart && !joined() && !desired.is_one_shot(name) && !stopped_otherwise(name) {
+            served.push((name.as_str(), running(old, name)));
         }
-        let running = |observed: &Observed| {
-            let replicas = observed.replicas(name);
-            replicas.iter().filter(|c| c.state == State::Running).count()
-        };
-        let (before, present) = (running(old), running(&now.observed));
-        if present < before {
+    }
+    served
+}
+
+fn running(observed: &Observed, service: &str) -> usize {
+    let replicas = observed.containers.iter();
+    let replicas = replicas.filter(|c| c.is_replica() && c.service == service);
+    replicas.filter(|c| c.state == State::Running).count()
+}
+
+/// Never fewer of them run than did before.
+fn serves(served: &[(&str, usize)], now: &World) -> Refused {
+    for (name, before) in served {
+        let present = running(&now.observed, name);
+        if present < *before {
             return Err(format!("`{name}` serves with {present} instead of {before}"));
         }
     }

@@ -53,19 +53,22 @@ impl World {
         watch: &mut dyn FnMut(&Self) -> Refused,
     ) -> Refused {
         let steps: Vec<_> = plan.steps().collect();
-        let mut done = BTreeSet::new();
-        while done.len() < steps.len().min(limit) {
-            let mut free: Vec<_> = steps
-                .iter()
-                .filter(|step| !done.contains(&step.number))
-                .filter(|step| step.after.iter().all(|before| done.contains(before)))
-                .collect();
+        let mut missing: Vec<usize> = steps.iter().map(|step| step.after.len()).collect();
+        let mut free: Vec<usize> = (0..steps.len()).filter(|i| missing[*i] == 0).collect();
+        for _ in 0..steps.len().min(limit) {
             require!(!free.is_empty(), "no step may begin");
-            let step = free.swap_remove(choose(free.len()));
+            let step = &steps[free.remove(choose(free.len()))];
             self.act(desired, &step.node.op)
                 .map_err(|refusal| format!("#{}: {refusal}", step.number))?;
             watch(self)?;
-            done.insert(step.number);
+            for next in &steps[step.number..] {
+                if next.after.contains(&step.number) {
+                    missing[next.number - 1] -= 1;
+                    if missing[next.number - 1] == 0 {
+                        free.push(next.number - 1);
+                    }
+                }
+            }
         }
         Ok(())
     }

@@ -165,7 +165,7 @@ fn a_changed_dependency_leaves_its_dependent_alone_unless_it_asked() {
     is(
         &plan(&desired, &world, &Up::default()),
         "[] -> #1 service:db:1, create as 000000000002_shop-db-1, configuration changed [recreate:db:1]
-         [] -> #2 service:web:1, stop, restarts with `db`
+         [1] -> #2 service:web:1, stop, restarts with `db`
          [1,2] -> #3 service:db:1, stop, replaced by #1 [recreate:db:1]
          [1,3] -> #4 service:db:1, remove, replaced by #1 [recreate:db:1]
          [4] -> #5 service:db:1, rename to shop-db-1, takes the place of #4 [recreate:db:1]

@@ -99,7 +99,7 @@ impl Execution<'_> {
             }
             Op::Pause { target } => Ok(self.client.container_pause(&target.reference).await?),
             Op::Unpause { target } => Ok(self.client.container_unpause(&target.reference).await?),
-            Op::BuildImage { service, .. } => self.build(service).await,
+            Op::BuildImage { service, .. } => Self::built(service),
             Op::PreStart { target, hook } => self.pre_start(target, *hook).await,
             Op::PostStart { target } => self.hooks(target, hooks::When::PostStart).await,
             Op::PreStop { target } => self.hooks(target, hooks::When::PreStop).await,
@@ -122,7 +122,8 @@ impl Execution<'_> {
         }
     }
 
-    async fn build(&self, service: &str) -> Outcome<()> {
+    /// Images are built before a plan is made, since what they are decides what it says.
+    fn built(service: &str) -> Outcome<()> {
         Err(Failure::new(format!(
             "the image of service `{service}` went away after it was built"
         )))
@@ -199,7 +200,7 @@ impl Execution<'_> {
         let wish = &self.desired.services[&target.service];
         let image = match &wish.image.local {
             Some(id) => id.clone(),
-            None => self.client.image_inspect(&service.image).await?.id,
+            None => self.client.image_inspect(&wish.image.reference).await?.id,
         };
         let body = replica(&Replica {
             project,
@@ -214,9 +215,10 @@ impl Execution<'_> {
             image: &image,
         })?;
         let platform = service.platform.as_deref();
-        self.client
+        let made = self
+            .client
             .container_create(Some(&target.reference), platform, &body)
             .await?;
-        Ok(())
+        super::give(&self.client, project, service, &made.id).await
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::network::{common_labels, endpoint};
 use super::{host, mounts, ports};
 use crate::build::image_name;
-use crate::ui::{Failure, Outcome};
+use crate::ui::Outcome;
 
 /// Everything that goes into a container beside its service.
 #[derive(Debug)]
@@ -235,7 +235,7 @@ fn template(
     joins: &BTreeMap<String, String>,
 ) -> Outcome<ContainerCreate> {
     let mut host_config = host::config(service, joins);
-    mounts::fill(&mut host_config, project, service, inherit)?;
+    mounts::fill(&mut host_config, project, service, inherit, joins)?;
     Ok(ContainerCreate {
         config: Config {
             image: image_name(project, service),
@@ -320,12 +320,17 @@ fn network(
         return;
     }
     let links = links(project, service);
+    let main = primary(service);
     let endpoints = service.networks.iter().filter_map(|(key, wish)| {
         let network = project.networks.get(key)?;
-        Some((
-            network.name.clone(),
-            Some(endpoint(wish.as_ref(), names, &links)),
-        ))
+        let mut endpoint = endpoint(wish.as_ref(), names, &links);
+        if let Some(address) = &service.mac_address
+            && main == Some(key.as_str())
+            && endpoint.mac_address.is_empty()
+        {
+            endpoint.mac_address.clone_from(address);
+        }
+        Some((network.name.clone(), Some(endpoint)))
     });
     create.networking_config.endpoints_config = endpoints.collect();
 }
@@ -354,15 +359,9 @@ fn links(project: &Project, service: &Service) -> Vec<String> {
         let container = fixed.unwrap_or_else(|| format!("{}-{name}-1", project.name));
         links.push(format!("{container}:{alias}"));
     }
+    // Those are containers already.
+    links.extend(service.external_links.iter().cloned());
     links
-}
-
-/// A file object that the engine could only take as an archive.
-pub(super) fn not_a_file(kind: &str, key: &str) -> Failure {
-    Failure::new(format!(
-        "{kind} `{key}` has no `file:`, which is not supported yet"
-    ))
-    .hint("write its content to a file and name that with `file:`")
 }
 
 #[cfg(test)]

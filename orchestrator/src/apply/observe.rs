@@ -178,7 +178,8 @@ fn container(found: &ContainerSummary) -> Container {
         number: label(labels::NUMBER)
             .and_then(|text| text.parse().ok())
             .unwrap_or(0),
-        one_off: label(labels::ONE_OFF).is_some_and(|text| text == "True"),
+        one_off: label(labels::ONE_OFF).is_some_and(|text| text == "True")
+            && label(labels::HOOK).is_none(),
         hook: label(labels::HOOK).is_some(),
         model: label(labels::OWN_CONFIG),
         ports: host_ports(found),

@@ -88,7 +88,10 @@ fn said(seen: &ContainerInspect) -> Option<String> {
         None => format!("the last check ended with code {}", probe.exit_code),
     };
     let streak = health.failing_streak;
-    Some(format!("Waiting: {} {streak}/{retries}, {state}", health.status))
+    Some(format!(
+        "Waiting: {} {streak}/{retries}, {state}",
+        health.status
+    ))
 }
 
 /// Waits until the container reaches the state; returns the word to show.

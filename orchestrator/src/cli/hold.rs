@@ -45,7 +45,9 @@ impl Context {
 
 /// Who we are, to those who wait for us: the command without what may be secret behind it.
 fn holder() -> String {
-    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
+    let mut words = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'));
     let known = |word: &String| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase());
     let command = words.find(known).unwrap_or_default();
     format!("`bowline {command}` (pid {})", std::process::id())

@@ -12,6 +12,7 @@ use bowline_plan::labels;
 
 use super::context::Context;
 use super::prepare::Making;
+use crate::build::image_name;
 use crate::ui::{Failure, Outcome, WithContext as _};
 
 /// A copy that is to be made.
@@ -48,10 +49,10 @@ pub(super) fn enter(context: &Context, making: &Making) -> Outcome<Option<(Conte
     globals.project_name = Some(name);
     let inside = Context::new(globals, context.environment.clone(), context.ui)?;
     let images = original.services.iter();
-    let images = images.map(|(name, service)| (name.clone(), service.image.clone()));
+    let images = images.map(|(name, service)| (name.clone(), image_name(&original, service)));
     let copy = Copy {
         images: images.collect(),
-        original: original.name,
+        original: original.name.clone(),
         no_ports: making.no_ports,
         lease: making.lease.clone(),
     };

@@ -38,6 +38,7 @@ mod signals;
 mod stats;
 mod streams;
 mod system;
+mod test;
 mod top;
 mod unit;
 mod up;
@@ -134,6 +135,8 @@ enum Command {
     Exec(exec::Exec),
     /// Run a one-off container of a service
     Run(run::Run),
+    /// Run a service's command against a copy of the project, and remove the copy
+    Test(test::Test),
     /// Stop containers without removing them
     Stop(lifecycle::Stop),
     /// Start containers that exist
@@ -281,6 +284,7 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Attach(command) => command.run(context).await,
         Command::Exec(command) => command.run(context).await,
         Command::Run(command) => command.run(context).await,
+        Command::Test(command) => command.run(context).await,
         Command::Stop(command) => command.run(context).await,
         Command::Start(command) => command.run(context).await,
         Command::Restart(command) => command.run(context).await,

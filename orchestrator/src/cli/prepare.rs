@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bowline_client::{Client, Endpoint, Lease};
-use bowline_compose::model::{MountKind, Project, PullPolicy};
+use bowline_compose::model::{MountKind, Project, PullPolicy, Service};
 use bowline_plan as planning;
 use bowline_plan::Plan;
 use clap::{Args, ValueEnum};
@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use super::context::{Context, Scope};
 use super::isolate;
 use crate::apply::{self, Options, Summary, Watch};
-use crate::ui::{Failure, Outcome};
+use crate::build::{BuildOptions, build_services, image_name};
+use crate::ui::{Failure, Mode, Outcome};
 
 /// When images are pulled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -156,6 +157,7 @@ pub(super) async fn prepare(
     }
     if !context.globals.dry_run {
         freshen(context, &client, &project, &services, making).await?;
+        build(context, &client, &project, &services, making).await?;
     }
     let scale: BTreeMap<String, u32> = making.scale.iter().cloned().collect();
     let mut scope = context.desired(&client, project, scale).await?;
@@ -302,6 +304,10 @@ async fn freshen(
         .iter()
         .filter_map(|name| project.services.get(name))
     {
+        // What is built under a name of our own is nowhere to be had.
+        if service.image.is_empty() {
+            continue;
+        }
         let wanted = match (making.pull, &service.pull_policy) {
             (Some(Pull::Build), _) => false,
             (Some(pull), _) => pull == Pull::Always,
@@ -323,6 +329,49 @@ async fn freshen(
         context.meter()
     };
     apply::pull(client, &stale, &meter).await
+}
+
+/// Builds what is to be built anew and what is not here. Which containers are to be made is known only
+/// then: an image that comes out the same changes nothing.
+async fn build(
+    context: &Context,
+    client: &Client,
+    project: &Project,
+    services: &BTreeSet<String>,
+    making: &Making,
+) -> Outcome<()> {
+    let buildable = services
+        .iter()
+        .filter_map(|name| project.services.get(name))
+        .filter(|service| service.build.is_some() && !making.no_build);
+    let buildable: Vec<&Service> = buildable.collect();
+    if buildable.is_empty() {
+        return Ok(());
+    }
+    let names: BTreeMap<&str, String> = buildable
+        .iter()
+        .map(|service| (service.name.as_str(), image_name(project, service)))
+        .collect();
+    let here = apply::image_ids(client, names.values().map(String::as_str)).await?;
+    let anew = making.build || making.pull == Some(Pull::Build);
+    let wanted: BTreeSet<String> = buildable
+        .iter()
+        .filter(|service| {
+            anew || service.pull_policy == Some(PullPolicy::Build)
+                || !here.contains_key(&names[service.name.as_str()])
+        })
+        .map(|service| service.name.clone())
+        .collect();
+    let options = BuildOptions {
+        mode: making.quiet_build.then_some(Mode::Quiet),
+        ..BuildOptions::default()
+    };
+    let (ui, environment) = (context.ui, &context.environment);
+    let built = build_services(client, ui, environment, project, &wanted, &options);
+    match Box::pin(built).await? {
+        Ok(_) => Ok(()),
+        Err(failed) => Err(failed.shown),
+    }
 }
 
 /// Whether the local image was tagged longer ago than that. A missing one is the plan's business.

@@ -20,7 +20,7 @@ use crate::ui::{Failure, Mode, Outcome, WithContext as _};
 
 /// See the module.
 #[expect(clippy::struct_excessive_bools, reason = "flags are flags")]
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(super) struct Run {
     /// Remove the container when it ends
     #[arg(long)]
@@ -152,7 +152,49 @@ impl Run {
         if context.globals.dry_run {
             return Ok(0);
         }
-        let (client, create, name) = self.create_body(context, &prepared).await?;
+        if self.detach {
+            let (client, id, _) = self.created(context, &prepared).await?;
+            self.start(client, &id).await?;
+            context.ui.line(&id);
+            return Ok(0);
+        }
+        self.in_prepared_with(context, &prepared, interrupts).await
+    }
+
+    /// A command of `test`: its container is kept, to be looked at.
+    pub(super) fn of(service: &str, command: &[String], environment: &[String]) -> Self {
+        Self {
+            service: service.to_owned(),
+            command: command.to_vec(),
+            environment: environment.to_vec(),
+            interactive: false,
+            no_tty: true,
+            ..Self::default()
+        }
+    }
+
+    /// Runs it among what it needs; its exit code.
+    pub(super) async fn in_prepared(&self, context: &Context, prepared: &Prepared) -> Outcome {
+        let interrupts = Interrupts::catch()?;
+        self.in_prepared_with(context, prepared, interrupts).await
+    }
+
+    async fn in_prepared_with(
+        &self,
+        context: &Context,
+        prepared: &Prepared,
+        interrupts: Interrupts,
+    ) -> Outcome {
+        let (client, id, create) = self.created(context, prepared).await?;
+        self.attached(client, &id, &create, interrupts).await
+    }
+
+    async fn created<'a>(
+        &self,
+        context: &Context,
+        prepared: &'a Prepared,
+    ) -> Outcome<(&'a Client, String, ContainerCreate)> {
+        let (client, create, name) = self.create_body(context, prepared).await?;
         let service = prepared
             .scope
             .project
@@ -165,12 +207,10 @@ impl Run {
         let id = created
             .during(format!("cannot create container `{name}`"))?
             .id;
-        if self.detach {
-            self.start(client, &id).await?;
-            context.ui.line(&id);
-            return Ok(0);
+        if let (Some(project), Some(service)) = (&prepared.scope.project, service) {
+            crate::apply::give(client, project, service, &id).await?;
         }
-        self.attached(client, &id, &create, interrupts).await
+        Ok((client, id, create))
     }
 
     /// Creates and starts what the service depends on, and waits for it; pulls its image.
@@ -223,13 +263,14 @@ impl Run {
         let missing = || Failure::new(format!("no such service: `{}`", self.service));
         let project = scope.project.as_ref().ok_or_else(missing)?;
         let service = project.services.get(&self.service).ok_or_else(missing)?;
-        let image = match client.image_inspect(&service.image).await {
+        let reference = crate::build::image_name(project, service);
+        let image = match client.image_inspect(&reference).await {
             Ok(image) => image.id,
             Err(error) if error.is_not_found() => {
                 let meter = context.meter();
                 let platform = service.platform.as_deref();
-                crate::apply::pull_image(client, &service.image, platform, &meter).await?;
-                client.image_inspect(&service.image).await?.id
+                crate::apply::pull_image(client, &reference, platform, &meter).await?;
+                client.image_inspect(&reference).await?.id
             }
             Err(error) => return Err(error.into()),
         };
@@ -278,10 +319,17 @@ impl Run {
             let text = std::fs::read_to_string(path).during(format!("cannot read {name}"))?;
             let lookup = |key: &str| project.environment.get(key).cloned();
             let pairs = dotenv::parse(&text, &lookup).map_err(|fault| {
-                let line = text[..fault.range.start.min(text.len())].matches('\n').count() + 1;
+                let line = text[..fault.range.start.min(text.len())]
+                    .matches('\n')
+                    .count()
+                    + 1;
                 Failure::new(format!("{name}:{line}: {}", fault.message))
             })?;
-            all.extend(pairs.into_iter().map(|(key, value)| format!("{key}={value}")));
+            all.extend(
+                pairs
+                    .into_iter()
+                    .map(|(key, value)| format!("{key}={value}")),
+            );
         }
         all.extend(self.environment.iter().cloned());
         Ok(all)

@@ -231,12 +231,17 @@ impl Up {
 
     fn attached_services(&self, prepared: &Prepared) -> BTreeSet<String> {
         let named = &self.making.services;
+        let project = prepared.scope.project.as_ref();
+        let silent = |name: &String| {
+            let service = project.and_then(|project| project.service(name));
+            service.is_some_and(|service| service.attach == Some(false))
+        };
         let shown = |name: &&String| {
             if !self.attach.is_empty() {
                 return self.attach.contains(name);
             }
             let asked = named.is_empty() || named.contains(name) || self.attach_dependencies;
-            asked && !self.no_attach.contains(name)
+            asked && !self.no_attach.contains(name) && !silent(name)
         };
         prepared.services.iter().filter(shown).cloned().collect()
     }

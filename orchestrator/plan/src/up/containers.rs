@@ -7,7 +7,7 @@ use crate::observed::Container;
 use crate::op::{Inherited, Op, Target};
 use crate::stopping;
 
-use super::resources::stop;
+use super::resources::{stop, stop_after};
 use super::verdict::{Slot, Verdict};
 use super::{Builder, existing};
 
@@ -177,7 +177,9 @@ impl<'s, 'a> Exchange<'s, 'a> {
         let old = self.old;
         let group = Some(self.group.as_str());
         let replaced = format!("replaced by #{}", number(created));
-        let dependents = stop_dependents(builder, self.service);
+        let mut before = vec![created];
+        before.extend(&ready);
+        let dependents = stop_dependents(builder, self.service, &before);
         let before = builder.stopped.get(old.id.as_str()).copied();
         let stopped = match before {
             Some(id) => Some(id),
@@ -217,7 +219,7 @@ impl<'s, 'a> Exchange<'s, 'a> {
 
 /// Running containers that asked to be restarted with this service stop before it does. Those that
 /// are themselves replaced stop on their own account, but no later.
-fn stop_dependents<'a>(builder: &mut Builder<'a>, service: &str) -> Vec<Id> {
+fn stop_dependents<'a>(builder: &mut Builder<'a>, service: &str, after: &[Id]) -> Vec<Id> {
     let mut stops = Vec::new();
     let desired = builder.desired;
     for (name, dependent) in &desired.services {
@@ -227,7 +229,7 @@ fn stop_dependents<'a>(builder: &mut Builder<'a>, service: &str) -> Vec<Id> {
         }
         for container in builder.observed.replicas(name) {
             let cause = format!("restarts with `{service}`");
-            stops.extend(stop(builder, container, &cause));
+            stops.extend(stop_after(builder, after.to_vec(), container, &cause));
         }
     }
     stops

@@ -174,6 +174,16 @@ pub(super) fn stop<'a>(
     container: &'a Container,
     cause: &str,
 ) -> Option<Id> {
+    stop_after(builder, Vec::new(), container, cause)
+}
+
+/// The same, not before some nodes.
+pub(super) fn stop_after<'a>(
+    builder: &mut Builder<'a>,
+    after: Vec<Id>,
+    container: &'a Container,
+    cause: &str,
+) -> Option<Id> {
     if !container.state.is_live() {
         return None;
     }
@@ -181,7 +191,7 @@ pub(super) fn stop<'a>(
         return Some(*id);
     }
     let (plan, desired) = (&mut builder.plan, builder.desired);
-    let id = stopping::stop(plan, desired, container, Vec::new(), cause, None);
+    let id = stopping::stop(plan, desired, container, after, cause, None);
     builder.stopped.insert(&container.id, id);
     Some(id)
 }

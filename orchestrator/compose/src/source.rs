@@ -15,6 +15,18 @@ pub struct Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(usize);
 
+impl SourceId {
+    /// Its number among the sources.
+    pub(crate) fn index(self) -> usize {
+        self.0
+    }
+
+    /// The source with a number.
+    pub(crate) fn at(index: usize) -> Self {
+        Self(index)
+    }
+}
+
 /// A byte range in one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use indexmap::IndexMap;
-
 use super::reader::Decoder;
 use crate::model::{Bytes, Duration};
 use crate::yaml::{Mapping, Node};
@@ -153,38 +151,24 @@ impl<'d, 's, 'n> Fields<'d, 's, 'n> {
             .collect()
     }
 
-    /// A mapping of names to things of one kind, in the file's order.
-    pub(super) fn named_in_order<T>(
-        &mut self,
-        key: &str,
-        read: impl Fn(&mut Decoder<'s>, &str, &str, &'n Node) -> Option<T>,
-    ) -> IndexMap<String, T> {
-        let Some(node) = self.get(key) else {
-            return IndexMap::new();
-        };
-        let path = self.at(key);
-        let Some(entries) = node.mapping() else {
-            let _none: Option<()> = self.decoder.wrong(&path, node, "a mapping of names");
-            return IndexMap::new();
-        };
-        let mut things = IndexMap::new();
-        for (name, entry) in entries {
-            let path = format!("{path}/{name}");
-            self.decoder
-                .remember(&path, Some(entry.key_span), entry.value.span);
-            things.extend(
-                read(self.decoder, &path, name, &entry.value).map(|thing| (name.clone(), thing)),
-            );
-        }
-        things
-    }
-
     /// A mapping of names to things of one kind.
     pub(super) fn named<T>(
         &mut self,
         key: &str,
         read: impl Fn(&mut Decoder<'s>, &str, &str, &'n Node) -> Option<T>,
     ) -> BTreeMap<String, T> {
-        self.named_in_order(key, read).into_iter().collect()
+        let Some(node) = self.get(key) else {
+            return BTreeMap::new();
+        };
+        let path = self.at(key);
+        let mut things = BTreeMap::new();
+        for (name, entry) in node.mapping().into_iter().flatten() {
+            let path = format!("{path}/{name}");
+            self.decoder
+                .remember(&path, Some(entry.key_span), entry.value.span);
+            let thing = read(self.decoder, &path, name, &entry.value);
+            things.extend(thing.map(|thing| (name.clone(), thing)));
+        }
+        things
     }
 }

@@ -24,6 +24,7 @@ use crate::decode::{self, Decoder};
 use crate::diagnostic::{Diagnostic, Severity, render_all};
 use crate::model::{Extension, Project};
 use crate::print;
+use crate::schema;
 use crate::shape;
 use crate::source::Sources;
 use crate::support::{self, Refusal};
@@ -276,6 +277,10 @@ fn find(session: &mut Session<'_>, env: &Env) -> Option<(discover::Found, Node, 
     let mut environment = found.environment.clone();
     let mut documents = files.iter().flat_map(|file| &file.documents);
     let name = name::project_name(session, &found, &environment, &mut documents)?;
+    if session.options.no_interpolate {
+        // As with Compose, what is not filled in into texts is not filled in into lists either.
+        environment.clear();
+    }
     environment.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
     let scope = assemble::Scope {
         directory: found.directory.clone(),
@@ -325,7 +330,8 @@ fn empty(session: &Session<'_>, found: &discover::Found) -> Diagnostic {
 
 fn run(session: &mut Session<'_>, env: &Env) -> Option<Project> {
     let (found, root, environment) = find(session, env)?;
-    let mut project = decode(session, &root);
+    let judged = support::judge(&root);
+    let mut project = decode(session, root);
     if session.failed() {
         return None;
     }
@@ -346,7 +352,7 @@ fn run(session: &mut Session<'_>, env: &Env) -> Option<Project> {
         normalize::drop_unused(&mut project);
     }
     envfile::resolve(session, &mut project);
-    support(session, &root, &project);
+    support(session, judged, &project);
     let cwd = &session.options.cwd;
     warnings::no_healthcheck(&project, &mut session.faults);
     warnings::shadowed(
@@ -360,19 +366,21 @@ fn run(session: &mut Session<'_>, env: &Env) -> Option<Project> {
 }
 
 /// Decodes a tree. What is about a place that is faulty already is not told again.
-fn decode(session: &mut Session<'_>, root: &Node) -> Project {
-    let mut decoder = Decoder::new(&session.sources);
-    let mut project = decode::project(&mut decoder, root);
-    let decoded = decoder.finish();
-    crate::schema::visit(root, &mut |path, met| {
+fn decode(session: &mut Session<'_>, root: Node) -> Project {
+    let mut extensions = Vec::new();
+    schema::visit(&root, &mut |path, met| {
         if met.key.starts_with("x-") && !path.is_empty() {
-            project.nested_extensions.push(Extension {
+            extensions.push(Extension {
                 path: path.to_vec(),
                 key: met.key.to_owned(),
                 value: print::plain_json(&met.entry.value),
             });
         }
     });
+    let mut decoder = Decoder::new(&session.sources);
+    let mut project = decode::project(&mut decoder, root);
+    let decoded = decoder.finish();
+    project.nested_extensions = extensions;
     project.spans = decoded.spans;
     session.refusals.extend(decoded.refusals);
     let known: Vec<_> = session
@@ -397,8 +405,11 @@ fn decode(session: &mut Session<'_>, root: &Node) -> Project {
 }
 
 /// What is refused of what is in use, and what has no effect.
-fn support(session: &mut Session<'_>, root: &Node, project: &Project) {
-    let (refused, ignored) = support::judge(root);
+fn support(
+    session: &mut Session<'_>,
+    (refused, ignored): (Vec<Refusal>, Vec<Refusal>),
+    project: &Project,
+) {
     session.refusals.extend(refused);
     session.refusals.retain(|refusal| refusal.concerns(project));
     let ignored = ignored

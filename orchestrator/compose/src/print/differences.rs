@@ -24,13 +24,8 @@ pub(super) fn apply(root: &mut Value) {
         }
         objects(service.get_mut("pre_start")).for_each(container);
     }
-    let jobs = root.get_mut("jobs").and_then(Value::as_object_mut);
-    for (name, job) in jobs.into_iter().flatten() {
-        if let Value::Object(job) = job {
-            container(job);
-            job.shift_insert(0, "name".to_owned(), name.as_str().into());
-        }
-    }
+    // Compose also prints the name of a job into it, which it then does not read back.
+    entries(root, "jobs").for_each(container);
     for network in entries(root, "networks") {
         network.retain(|key, value| key != "ipam" || !is_empty(value));
     }

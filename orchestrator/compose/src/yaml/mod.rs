@@ -5,6 +5,7 @@
 
 mod read;
 mod scalar;
+mod syntax;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::syntax::syntax_error;
 use super::tree::{Entry, Mapping, MergeTag, Node, Scalar, Value};
 use crate::diagnostic::Diagnostic;
 use crate::source::{SourceId, Sources, Span};
@@ -98,12 +99,12 @@ pub(crate) fn events(
             Raw::MappingStart(_, anchor, raw_tag) => Event::MappingStart(tag(raw_tag), anchor),
             Raw::SequenceEnd | Raw::MappingEnd => Event::End,
             Raw::Alias(anchor) => Event::Alias(anchor),
-            Raw::Scalar(text, style, anchor, raw_tag) => Event::Scalar {
+            Raw::Scalar(content, style, anchor, raw_tag) => Event::Scalar {
                 // A value that was left out is delivered as `~`, with nothing under its span.
                 text: if span.is_empty() {
                     String::new()
                 } else {
-                    text.into_owned()
+                    unended(content.into_owned(), style, text, &span)
                 },
                 plain: style == granit_parser::ScalarStyle::Plain,
                 tag: tag(raw_tag),
@@ -115,34 +116,22 @@ pub(crate) fn events(
     })
 }
 
-fn syntax_error(text: &str, id: SourceId, error: &ReadError) -> Diagnostic {
-    let mut start = error.at.min(text.len());
-    // The end of the file, or of a line, holds nothing to point at: show the last thing before.
-    while start > 0 && (start == text.len() || text[start..].starts_with(['\n', '\r'])) {
-        start -= text[..start].chars().next_back().map_or(1, char::len_utf8);
-    }
-    let end = start + text[start..].chars().next().map_or(0, char::len_utf8);
-    let at = Span {
-        source: id,
-        start,
-        end,
-    };
-    let diagnostic = Diagnostic::error("compose::yaml-syntax", "this is not valid YAML")
-        .at(at, error.message.clone());
-    if error.message.contains("tab") {
-        return diagnostic.help("YAML is indented with spaces, never with tabs");
-    }
-    if error.message.contains("quoted scalar")
-        && let Some(open) = text[..start].rfind(['"', '\''])
+/// A block that ends with the file has no line break at its end if the file has none.
+fn unended(
+    mut content: String,
+    style: granit_parser::ScalarStyle,
+    text: &str,
+    span: &granit_parser::Span,
+) -> String {
+    use granit_parser::ScalarStyle::{Folded, Literal};
+    let last = span
+        .byte_range()
+        .is_some_and(|range| range.end >= text.trim_end_matches([' ', '\t']).len());
+    if matches!(style, Literal | Folded) && last && !text.ends_with('\n') && content.ends_with('\n')
     {
-        let quote = Span {
-            source: id,
-            start: open,
-            end: open + 1,
-        };
-        return diagnostic.context(quote, "is this quote closed?");
+        content.pop();
     }
-    diagnostic
+    content
 }
 
 /// A list or mapping that is still open.

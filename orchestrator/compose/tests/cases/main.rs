@@ -16,7 +16,11 @@ fn every_case_gives_what_it_expects() {
     let mut failed = Vec::new();
     let cases = harness::cases();
     for case in &cases {
-        let actual = case.actual();
+        let mut actual = case.actual();
+        // What is refused changes with each thing that is learned; only cases about that hold it.
+        if !case.expected.contains_key("refused") {
+            actual.remove("refused");
+        }
         if actual == case.expected {
             continue;
         }
@@ -41,8 +45,14 @@ fn what_is_printed_loads_to_the_same() {
     for case in harness::cases()
         .iter()
         .filter(|case| case.expected.contains_key("json"))
-        // A dependency on what is switched off is printed, and the service is not.
-        .filter(|case| case.name != "optional-dependency")
+        // A dependency on what is switched off is printed, and the service is not; what an init
+        // container has inherited is printed, and inherited again.
+        .filter(|case| {
+            !matches!(
+                case.name.as_str(),
+                "optional-dependency" | "every-container-key"
+            )
+        })
     {
         let beside = case.files.iter().filter(|(name, _)| name == "l.env");
         let printed = harness::Case {

@@ -7,6 +7,7 @@ mod apply;
 mod autostart;
 mod build;
 mod cli;
+mod login;
 mod logs;
 mod terminal;
 mod ui;

@@ -4,7 +4,7 @@
 //! the form overlayfs reads, so that a container starts by naming them. Everything small (configurations, manifests,
 //! names) lies in the engine's transactional database. *Invariant:* a layer or an image is visible only after every
 //! digest in it was checked and its files are on disk; what a crash leaves behind is never visible and goes at the next
-//! start.
+//! start. Builds are not made to wait for the disk ([`BuildRecord`]): what had not reached it is forgotten instead.
 //!
 //! ```text
 //! images/layers/<diff_id>/diff     the layer as an overlay lower directory
@@ -31,6 +31,7 @@ mod load;
 mod platform;
 mod progress;
 mod pull;
+mod push;
 mod reference;
 mod registry;
 mod save;
@@ -57,6 +58,7 @@ pub use layer::LayerError;
 pub use load::Loaded;
 pub use platform::{Platform, PlatformError};
 pub use progress::Progress;
+pub use push::Pushed;
 pub use reference::{Reference, ReferenceError};
 pub use registry::RegistryError;
 pub use settings::{Auth, Proxies, Settings};

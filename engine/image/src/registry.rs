@@ -21,6 +21,7 @@ pub(crate) mod manifest;
 mod proxy;
 mod resolve;
 mod tls;
+mod upload;
 mod url;
 
 use auth::{Challenge, Credentials};

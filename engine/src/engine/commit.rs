@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use bowline_api::{Config, ContainerChange};
 use bowline_image::files::ChangeKind;
-use bowline_image::{Commit, Empty, Healthcheck, ImageConfig, Reference, ReferenceError};
-use tokio::sync::oneshot;
+use bowline_image::{
+    Auth, Commit, Empty, Healthcheck, ImageConfig, Progress, Pushed, Reference, ReferenceError,
+};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::block_in_place;
 
 use super::Engine;
@@ -117,6 +119,58 @@ impl Engine {
             },
         });
         Ok(shown.collect())
+    }
+}
+
+/// Sending images away.
+impl Engine {
+    /// `POST /images/{name}/push`: one tag, or all that the repository has here.
+    ///
+    /// # Errors
+    /// No such image, or the registry's.
+    pub async fn image_push(
+        &self,
+        repository: &str,
+        tag: &str,
+        auth: Option<Auth>,
+        progress: mpsc::Sender<Progress>,
+    ) -> Result<Vec<Pushed>> {
+        let _busy = self.busy();
+        let invalid = |error: ReferenceError| Error::invalid(error.to_string());
+        let whole: Reference = repository.parse().map_err(invalid)?;
+        let names = match tag {
+            "" => self.tags_of(&whole)?,
+            tag => vec![whole.with_tag(tag).map_err(invalid)?],
+        };
+        if names.is_empty() {
+            return Err(Error::not_found(format!(
+                "An image does not exist locally with the tag: {repository}"
+            )));
+        }
+        let mut pushed = Vec::new();
+        for name in names {
+            let one = self.images().push(&name, auth.clone(), progress.clone());
+            let one = one.await.map_err(|error| match error.kind() {
+                bowline_image::ErrorKind::NotFound => Error::not_found(format!(
+                    "An image does not exist locally with the tag: {repository}"
+                )),
+                _ => error.into(),
+            })?;
+            let familiar = name.familiar();
+            let attributes = [("name".to_owned(), name.familiar_repository())];
+            self.events()
+                .publish("image", "push", &familiar, attributes.into());
+            pushed.push(one);
+        }
+        Ok(pushed)
+    }
+
+    fn tags_of(&self, repository: &Reference) -> Result<Vec<Reference>> {
+        let images = block_in_place(|| self.images().list())?;
+        let tags = images.into_iter().flat_map(|image| image.tags);
+        Ok(tags
+            .filter(|tag| tag.repository() == repository.repository())
+            .collect())
     }
 }
 

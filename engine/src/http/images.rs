@@ -118,14 +118,31 @@ pub(super) async fn handle(call: Call, name: &str, verb: ImageVerb) -> Result<Re
             engine.image_tag(name, &target, &tag).await?;
             Ok(reply::empty(StatusCode::CREATED))
         }
-        ImageVerb::Push => Err(Error::unsupported(
-            "pushing to a registry is not supported yet",
-        )),
+        ImageVerb::Push => push(call, name).await,
         ImageVerb::Remove => {
             let [force, noprune] = ["force", "noprune"].map(|key| query.flag(key));
             reply::ok(&engine.image_remove(name, force, noprune).await?)
         }
     }
+}
+
+/// Sends an image under one of its tags, or under all of them.
+async fn push(call: Call, name: &str) -> Result<Reply> {
+    let (engine, auth) = (call.engine.clone(), registry_auth(&call.headers));
+    let tag = call.query.text("tag").unwrap_or_default();
+    let name = name.to_owned();
+    let push = |news| async move {
+        let pushed = engine.image_push(&name, &tag, auth, news).await?;
+        let line = |one: bowline_image::Pushed| Progress {
+            aux: Some(serde_json::json!({
+                "Tag": one.tag, "Digest": one.digest, "Size": one.size,
+            })),
+            progress_detail: Some(bowline_api::ProgressDetail::default()),
+            ..Progress::default()
+        };
+        Ok(pushed.into_iter().map(line).collect())
+    };
+    progress::reply(push).await
 }
 
 /// An archive as it is made. What fails before the first byte has a status; a failure in the middle breaks the

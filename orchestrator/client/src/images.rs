@@ -138,7 +138,7 @@ impl Client {
     }
 }
 
-fn with_auth(call: Call, auth: Option<&RegistryAuth>) -> Result<Call> {
+pub(crate) fn with_auth(call: Call, auth: Option<&RegistryAuth>) -> Result<Call> {
     let Some(auth) = auth else {
         return Ok(call);
     };
@@ -148,7 +148,7 @@ fn with_auth(call: Call, auth: Option<&RegistryAuth>) -> Result<Call> {
 }
 
 /// A name and what picks one image of it: the tag, the digest, or `latest`. Without it an engine pulls every tag.
-fn split_reference(reference: &str) -> (&str, &str) {
+pub(crate) fn split_reference(reference: &str) -> (&str, &str) {
     if let Some((name, digest)) = reference.split_once('@') {
         return (name, digest);
     }

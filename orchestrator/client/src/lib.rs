@@ -4,6 +4,7 @@
 //! ends its request, and an engine that was replaced is met afresh. Paths carry no version, so an engine answers in its
 //! own newest one. Nothing here retries: whoever follows a stream decides where to take it up again.
 
+mod archive;
 mod body;
 mod build;
 mod containers;
@@ -27,6 +28,7 @@ mod volumes;
 #[cfg(test)]
 mod tests;
 
+pub use archive::{ContainerCommit, PathStat};
 pub use body::ByteStream;
 pub use containers::{AttachOptions, LogsOptions, RemoveOptions, Waiting};
 pub use endpoint::{Endpoint, EndpointError};

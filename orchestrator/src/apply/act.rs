@@ -10,7 +10,7 @@ use super::execute::Execution;
 use super::hooks;
 use super::images;
 use super::network::{endpoint, network, volume};
-use crate::ui::{Failure, Outcome};
+use crate::ui::{Failure, Meter, Mode, Outcome};
 
 /// What came of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +136,12 @@ impl Execution<'_> {
             .flat_map(|project| project.services.values());
         let mut users = services.filter(|service| service.image == reference);
         let platform = users.next().and_then(|service| service.platform.as_deref());
-        images::pull_image(self.client, reference, platform, self.meter).await
+        let quiet = Meter::new(Mode::Quiet, false);
+        let meter = match self.options.quiet_images {
+            true => &quiet,
+            false => self.meter,
+        };
+        images::pull_image(self.client, reference, platform, meter).await
     }
 
     pub(super) fn project(&self) -> Outcome<&Project> {

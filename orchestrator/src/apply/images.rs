@@ -7,6 +7,7 @@ use bowline_client::Client;
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 
+use crate::login;
 use crate::ui::{Failure, Meter, Outcome, Phase, Subject, bytes};
 
 /// Pulls one image; a line of progress for the whole of it.
@@ -36,7 +37,10 @@ async fn follow(
     meter: &Meter,
     subject: &Subject,
 ) -> Outcome<()> {
-    let mut lines = client.image_pull(reference, platform, None).await?;
+    let auth = login::of_image(reference).await?;
+    let mut lines = client
+        .image_pull(reference, platform, auth.as_ref())
+        .await?;
     let mut layers = Layers::default();
     while let Some(line) = lines.next().await {
         let line = line?;

@@ -1,18 +1,26 @@
 //! What a container sees of the host: volumes, binds, memory, configs and secrets.
 
-use bowline_api::{BindOptions, HostConfig, Mount, TmpfsOptions, VolumeOptions};
+use std::collections::BTreeMap;
+
+use bowline_api::{BindOptions, HostConfig, ImageOptions, Mount, TmpfsOptions, VolumeOptions};
 use bowline_compose::model::{self, FileReference, MountKind, Project, Service};
 use bowline_plan::Inherited;
 
-use super::container::not_a_file;
-use crate::ui::Outcome;
+use crate::build::image_name;
+use crate::ui::{Failure, Outcome};
 
 pub(super) fn fill(
     host: &mut HostConfig,
     project: &Project,
     service: &Service,
     inherit: &[Inherited],
+    joins: &BTreeMap<String, String>,
 ) -> Outcome<()> {
+    host.volumes_from = service
+        .volumes_from
+        .iter()
+        .map(|from| shared(from, project, joins))
+        .collect();
     for mount in &service.volumes {
         let inherited = inherit.iter().find(|from| from.target == mount.target);
         match (bind_text(project, mount), inherited) {
@@ -37,22 +45,14 @@ pub(super) fn fill(
         let fallback = format!("/{}", used.source);
         let target = used.target.clone().unwrap_or(fallback);
         let target = rooted(&target, "/");
-        host.mounts.push(file(
-            project.configs.get(&used.source),
-            "config",
-            used,
-            target,
-        )?);
+        let object = project.configs.get(&used.source);
+        host.mounts.extend(file(object, "config", used, target)?);
     }
     for used in &service.secrets {
         let target = used.target.clone().unwrap_or_else(|| used.source.clone());
         let target = rooted(&target, "/run/secrets/");
-        host.mounts.push(file(
-            project.secrets.get(&used.source),
-            "secret",
-            used,
-            target,
-        )?);
+        let object = project.secrets.get(&used.source);
+        host.mounts.extend(file(object, "secret", used, target)?);
     }
     Ok(())
 }
@@ -69,17 +69,39 @@ fn file(
     kind: &str,
     used: &FileReference,
     target: String,
-) -> Outcome<Mount> {
+) -> Outcome<Option<Mount>> {
+    if object.is_some_and(|object| object.external) {
+        return Err(Failure::new(format!(
+            "unsupported external {kind} `{}`: only a swarm keeps those",
+            used.source
+        )));
+    }
+    // What has no file is written into the container once that is there.
     let path = object.and_then(|object| object.file.clone());
-    let source = path.ok_or_else(|| not_a_file(kind, &used.source))?;
-    Ok(Mount {
+    Ok(path.map(|source| Mount {
         kind: "bind".into(),
         source,
         target,
         read_only: true,
         bind_options: Some(BindOptions::default()),
         ..Mount::default()
-    })
+    }))
+}
+
+/// `service[:mode]` or `container:name[:mode]`, as the engine takes it: a container, and what it may do.
+fn shared(from: &str, project: &Project, joins: &BTreeMap<String, String>) -> String {
+    if let Some(container) = from.strip_prefix("container:") {
+        return container.to_owned();
+    }
+    let (service, mode) = from.split_once(':').unwrap_or((from, ""));
+    let fixed = project.services.get(service);
+    let fixed = fixed.and_then(|service| service.container_name.clone());
+    let container = joins.get(service).cloned().or(fixed);
+    let container = container.unwrap_or_else(|| format!("{}-{service}-1", project.name));
+    match mode {
+        "" => container,
+        mode => format!("{container}:{mode}"),
+    }
 }
 
 fn inherited_mount(from: &Inherited, read_only: bool) -> Mount {
@@ -120,7 +142,7 @@ fn bind_text(project: &Project, mount: &model::Mount) -> Option<String> {
             }
             volume_name(project, mount)?
         }
-        MountKind::Bind | MountKind::Tmpfs => return None,
+        _ => return None,
     };
     if source.contains(':') || mount.target.contains(':') {
         return None;
@@ -181,6 +203,46 @@ fn long_mount(project: &Project, mount: &model::Mount) -> Mount {
                 options: Vec::new(),
             });
         }
+        MountKind::Image => {
+            out.kind = "image".into();
+            out.source = image_source(project, mount);
+            out.image_options = mount.image.as_ref().map(|image| ImageOptions {
+                subpath: image.subpath.clone().unwrap_or_default(),
+            });
+        }
+        // Refused by the engine, which knows none.
+        MountKind::Npipe | MountKind::Cluster => {
+            out.kind = mount.kind.as_str().into();
+            out.source = mount.source.clone().unwrap_or_default();
+        }
     }
     out
+}
+
+/// An image, or that of a service of the project.
+fn image_source(project: &Project, mount: &model::Mount) -> String {
+    let source = mount.source.clone().unwrap_or_default();
+    let service = project.services.get(&source);
+    service
+        .map(|service| image_name(project, service))
+        .unwrap_or(source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_come_from_containers() {
+        let joins = BTreeMap::from([("db".to_owned(), "shop-db-1".to_owned())]);
+        let project = Project {
+            name: "shop".into(),
+            ..Project::default()
+        };
+        let shared = |from| shared(from, &project, &joins);
+        assert_eq!(shared("db"), "shop-db-1");
+        assert_eq!(shared("db:ro"), "shop-db-1:ro");
+        assert_eq!(shared("cache:ro"), "shop-cache-1:ro");
+        assert_eq!(shared("container:other:ro"), "other:ro");
+    }
 }

@@ -199,8 +199,8 @@ impl Context {
         let references = references.iter().map(String::as_str);
         let knowledge = Knowledge {
             images: apply::image_ids(client, references).await?,
-            configs: contents(&project.configs),
-            secrets: contents(&project.secrets),
+            configs: contents(&project.configs, &project.environment),
+            secrets: contents(&project.secrets, &project.environment),
             scale,
         };
         Scope::of(project, &knowledge)
@@ -385,19 +385,21 @@ fn parallel(globals: &Globals, environment: &Environment) -> Outcome<Option<usiz
     }
 }
 
-/// Hashes of the files behind configs and secrets. One that cannot be read counts as empty here; the
+/// Hashes of the files and variables behind configs and secrets. One that cannot be read counts as empty here; the
 /// engine says so when it comes to mount it.
 pub(super) fn contents(
     objects: &BTreeMap<String, bowline_compose::model::FileObject>,
+    environment: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    let files = objects
+    let read = |object: &bowline_compose::model::FileObject| match &object.environment {
+        Some(variable) => Some(environment.get(variable)?.clone().into_bytes()),
+        None => Some(std::fs::read(object.file.as_ref()?).unwrap_or_default()),
+    };
+    let found = objects
         .iter()
-        .filter_map(|(key, object)| Some((key, object.file.as_ref()?)));
-    files
-        .map(|(key, path)| {
-            let content = std::fs::read(path).unwrap_or_default();
-            (key.clone(), bowline_plan::hash::bytes(&content))
-        })
+        .filter_map(|(key, object)| Some((key.clone(), read(object)?)));
+    found
+        .map(|(key, content)| (key, bowline_plan::hash::bytes(&content)))
         .collect()
 }
 

@@ -7,11 +7,15 @@ mod complete;
 mod config;
 mod containers;
 mod context;
+mod cp;
+mod cp_files;
+mod cp_paths;
 mod doctor;
 mod down;
 mod engine;
 mod events;
 mod exec;
+mod export;
 mod explain;
 mod follow;
 mod format;
@@ -33,11 +37,13 @@ mod prepare;
 mod project_volumes;
 mod ps;
 mod pull;
+mod push;
 mod run;
 mod signals;
 mod stats;
 mod streams;
 mod system;
+mod system_disk;
 mod test;
 mod top;
 mod unit;
@@ -161,6 +167,8 @@ enum Command {
     Build(Box<build::Build>),
     /// Pull the images of services
     Pull(pull::Pull),
+    /// Push images to their registries
+    Push(push::Push),
     /// Check, merge and print the Compose files
     Config(config::Config),
     /// Tell what a code of an error or a warning means
@@ -169,6 +177,14 @@ enum Command {
     Images(images::Images),
     /// List the project's volumes
     Volumes(project_volumes::Volumes),
+    /// Copy files between this machine and a container
+    Cp(cp::Cp),
+    /// Write a container's files into an archive
+    Export(export::Export),
+    /// Make an image of a container
+    Commit(export::Commit),
+    /// List what a container changed of its image
+    Diff(export::Diff),
     /// Show the processes of containers
     Top(top::Top),
     /// Show what containers use of the machine
@@ -263,6 +279,7 @@ fn start(cli: Cli, environment: Environment, ui: Ui) -> Outcome {
     if let Command::Engine(command) = cli.command {
         return command.run();
     }
+    crate::login::remember(&environment);
     let context = Context::new(cli.globals, environment, ui)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -296,10 +313,15 @@ async fn dispatch(command: Command, context: &Context) -> Outcome {
         Command::Ls(command) => command.run(context).await,
         Command::Build(command) => command.run(context).await,
         Command::Pull(command) => command.run(context).await,
+        Command::Push(command) => command.run(context).await,
         Command::Config(command) => command.run(context).await,
         Command::Explain(command) => command.run(context.ui),
         Command::Images(command) => command.run(context).await,
         Command::Volumes(command) => command.run(context).await,
+        Command::Cp(command) => command.run(context).await,
+        Command::Export(command) => command.run(context).await,
+        Command::Commit(command) => command.run(context).await,
+        Command::Diff(command) => command.run(context).await,
         Command::Top(command) => command.run(context).await,
         Command::Stats(command) => command.run(context).await,
         Command::Port(command) => command.run(context).await,

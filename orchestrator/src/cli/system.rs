@@ -7,7 +7,7 @@ use super::context::Context;
 use super::events;
 use super::format::Format;
 use super::ps::Format as Report;
-use super::unit;
+use super::{system_disk, unit};
 use crate::autostart;
 use crate::ui::{Failure, Outcome, Style, Table, WithContext as _};
 
@@ -51,6 +51,10 @@ pub(super) struct Version {
 pub(super) enum System {
     /// List what the engine holds of the machine without needing it; fails if there is any
     Check(Check),
+    /// Show what takes how much of the disk
+    Df(system_disk::Df),
+    /// Remove what nothing needs
+    Prune(system_disk::Prune),
     /// Start the engine with the machine, through systemd
     Enable(unit::Enable),
     /// Undo `system enable`
@@ -230,6 +234,8 @@ impl System {
     pub(super) async fn run(self, context: &Context) -> Outcome {
         match self {
             Self::Check(check) => check.run(context).await,
+            Self::Df(df) => df.run(context).await,
+            Self::Prune(prune) => prune.run(context).await,
             Self::Enable(enable) => enable.run(context),
             Self::Disable(disable) => disable.run(context),
             Self::Events(events) => events.run(context).await,

@@ -30,6 +30,17 @@ pub enum RegistryError {
         /// The registry's words.
         message: String,
     },
+    /// Not for us to write to. The wording is Docker's.
+    #[error("denied: requested access to the resource is denied: {repository}{}", after(message))]
+    PushDenied {
+        /// The repository.
+        repository: String,
+        /// The registry's words.
+        message: String,
+    },
+    /// What is to be sent cannot be read.
+    #[error("read what is to be sent")]
+    Read(#[source] io::Error),
     /// Name and password are wrong.
     #[error(
         "unauthorized: the registry refuses these credentials{}",
@@ -245,7 +256,10 @@ impl RegistryError {
             Self::Unknown { .. } | Self::Denied { .. } | Self::NoPlatform { .. } => {
                 ErrorKind::NotFound
             }
-            Self::Credentials { .. } | Self::Plaintext { .. } => ErrorKind::Forbidden,
+            Self::Credentials { .. } | Self::Plaintext { .. } | Self::PushDenied { .. } => {
+                ErrorKind::Forbidden
+            }
+            Self::Read(_) => ErrorKind::Internal,
             Self::Url(_) | Self::NoImage { .. } | Self::ProxyAddress(_) => ErrorKind::Invalid,
             _ => ErrorKind::Unavailable,
         }

@@ -222,6 +222,12 @@ impl View {
             .transpose()
     }
 
+    /// The manifests an image came with, byte by byte.
+    pub(crate) fn manifests(&self, id: &ImageId) -> Result<Vec<Vec<u8>>> {
+        let record = self.record(id)?.unwrap_or_default();
+        record.manifests.iter().map(|digest| self.blob(digest)).collect()
+    }
+
     pub(crate) fn layer(&self, layer: &Digest) -> Result<Option<LayerRecord>> {
         let row = self.layers.get(layer.hex()).map_err(failed)?;
         row.map(|row| decode(&layer.to_string(), row.value()))

@@ -26,6 +26,7 @@ mod time;
 mod tree;
 mod wire;
 
+pub use bowline_sys::net::unread_by_peer;
 pub use error::{AdoptError, ShimError as Error, StartError, StartStep};
 pub use exec::{Attach, AttachedStreams, ExecPlan, ExecStarted, Target};
 pub use handle::{Adopted, Shim, ShimEvent, ShimStatus, Started};

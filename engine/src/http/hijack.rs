@@ -6,10 +6,11 @@ use std::io::Write as _;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
+use std::time::{Duration, Instant};
 
 use bowline_api::ExecStart;
 use bowline_api::stdcopy::{Stream as Kind, frame};
-use bowline_runtime::AttachedStreams;
+use bowline_runtime::{AttachedStreams, unread_by_peer};
 use http::HeaderMap;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
 use hyper::StatusCode;
@@ -194,9 +195,30 @@ async fn take_over(upgrade: OnUpgrade) -> Option<(Stream, StdStream)> {
             return None;
         }
     };
-    taken
+    let taken = taken
         .inspect_err(|error| tracing::error!(%error, "a connection cannot be taken over"))
-        .ok()
+        .ok()?;
+    until_read(&taken.1).await;
+    Some(taken)
+}
+
+/// How long a client gets to read the head before output follows it.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Waits until the client has read the head. Some clients read it through a buffer, and what comes after it from the
+/// socket below that buffer: output that came together with the head would be lost to them.
+async fn until_read(client: &StdStream) {
+    let is_read = || unread_by_peer(client).map_or(true, |unread| unread == 0);
+    for _ in 0..8 {
+        if is_read() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    let end = Instant::now() + PATIENCE;
+    while !is_read() && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 fn into_stream(upgraded: Upgraded) -> std::io::Result<(Stream, StdStream)> {

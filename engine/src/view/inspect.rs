@@ -1,6 +1,8 @@
 //! `GET /containers/{id}/json`.
 
-use bowline_api::{ContainerInspect, GraphDriver, Health, HealthProbe, NetworkSettings, State};
+use bowline_api::{
+    ContainerInspect, GraphDriver, Health, HealthProbe, HostConfig, NetworkSettings, State,
+};
 
 use super::Networks;
 use crate::clock::NEVER;
@@ -39,7 +41,7 @@ pub(crate) fn inspect(
         driver: "overlay2".into(),
         platform: "linux".into(),
         exec_ids: (!execs.is_empty()).then_some(execs),
-        host_config: record.host.clone(),
+        host_config: host(&record.host),
         graph_driver: GraphDriver {
             name: "overlay2".into(),
             ..GraphDriver::default()
@@ -49,6 +51,15 @@ pub(crate) fn inspect(
         network_settings: network_settings(record, networks, roots),
         ..ContainerInspect::default()
     }
+}
+
+/// Clients choose by the driver how they read a log, so the default one is named, too.
+fn host(record: &HostConfig) -> HostConfig {
+    let mut host = record.clone();
+    if host.log_config.kind.is_empty() {
+        host.log_config.kind = "json-file".into();
+    }
+    host
 }
 
 fn state(record: &ContainerRecord) -> State {

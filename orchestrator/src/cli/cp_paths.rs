@@ -79,9 +79,11 @@ pub(super) fn split(path: &str) -> (String, String) {
         return (clean, ".".to_owned());
     }
     let path = Path::new(&clean);
-    let folder = path
-        .parent()
-        .map_or("/", |folder| folder.to_str().unwrap_or("/"));
+    let folder = match path.parent().and_then(|folder| folder.to_str()) {
+        None => "/",
+        Some("") => ".",
+        Some(folder) => folder,
+    };
     let name = path
         .file_name()
         .and_then(|name| name.to_str())
@@ -163,6 +165,12 @@ mod tests {
         assert_eq!(go("/a/d/.", true, "/t", Folder), ok("/t", "./x"));
         assert_eq!(go("/a/d/.", true, "/t/n", Nothing), ok("/t", "n/x"));
         assert_eq!(go("/a/d", true, "/t", File), Err(CopyError::FolderToFile));
+    }
+
+    #[test]
+    fn a_bare_name_lies_in_the_current_folder() {
+        assert_eq!(split("back"), (".".to_owned(), "back".to_owned()));
+        assert_eq!(split("/"), ("/".to_owned(), "/".to_owned()));
     }
 
     #[test]

@@ -41,10 +41,8 @@ pub(super) fn mount(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Optio
         };
         decoder.refuse(path, node, fault);
     }
-    if matches!(
-        kind,
-        MountKind::Image | MountKind::Npipe | MountKind::Cluster
-    ) && let Some(written) = node.get("type")
+    if matches!(kind, MountKind::Npipe | MountKind::Cluster)
+        && let Some(written) = node.get("type")
     {
         let what = format!("a mount of type `{}`", kind.as_str());
         decoder.unsupported(path, written, &what, "");

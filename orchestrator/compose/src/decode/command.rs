@@ -15,6 +15,9 @@ pub(super) fn command(decoder: &mut Decoder<'_>, path: &str, node: &Node) -> Opt
             .collect::<Option<Vec<_>>>(),
         Value::Scalar(_) => {
             let text = decoder.string(path, node)?;
+            if let Some(remark) = words::dropped(&text) {
+                decoder.warn(path, node, remark);
+            }
             words::split(&text)
                 .map_err(|fault| decoder.invalid::<()>(path, node, fault))
                 .ok()

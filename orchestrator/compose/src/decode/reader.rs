@@ -44,6 +44,16 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// Something that means less than it seems to.
+    pub(super) fn warn(&mut self, path: &str, node: &Node, fault: Fault) {
+        let span = inside(self.sources, node, &fault);
+        let message = format!("the rest of {} is dropped", described(path));
+        let diagnostic =
+            Diagnostic::warning("compose::invalid-value", message).at(span, fault.message);
+        self.faults
+            .push(fault.help.into_iter().fold(diagnostic, Diagnostic::help));
+    }
+
     /// Something that Compose reads and that no container can be made with.
     pub(super) fn refuse(&mut self, path: &str, node: &Node, fault: Fault) {
         let span = inside(self.sources, node, &fault);

@@ -3,14 +3,22 @@
 
 use super::Fault;
 
-/// Splits a command line into words.
-///
-/// Compose silently drops everything from an unquoted `;`, `&`, `|`, `<` or `>` on. Nobody who
-/// writes one means that, so it is refused here.
+/// Splits a command line into words, up to an unquoted `;`, `&`, `|`, `<` or `>`.
 ///
 /// # Errors
-/// An unclosed quote, a trailing backslash, or a character only a shell would understand.
+/// An unclosed quote, a trailing backslash, or a parenthesis outside quotes.
 pub fn split(text: &str) -> Result<Vec<String>, Fault> {
+    scan(text).map(|(words, _)| words)
+}
+
+/// What to say of a command line that does not end where its words do: Compose silently drops
+/// everything from a shell's operator on, and nobody who writes one means that.
+#[must_use]
+pub fn dropped(text: &str) -> Option<Fault> {
+    scan(text).ok()?.1
+}
+
+fn scan(text: &str) -> Result<(Vec<String>, Option<Fault>), Fault> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<(char, usize)> = None;
@@ -50,7 +58,12 @@ pub fn split(text: &str) -> Result<Vec<String>, Fault> {
             }
             _ if substitution.is_some() => word.get_or_insert_default().push(c),
             ' ' | '\t' | '\r' | '\n' => words.extend(word.take()),
-            ';' | '&' | '|' | '<' | '>' => return Err(shell_only(at, c)),
+            ';' | '&' | '|' | '<' | '>' => {
+                // `2>` names a stream, which is no word either.
+                let stream = c == '>' && word.as_deref().is_some_and(starts_with_digit);
+                words.extend(word.take().filter(|_| !stream));
+                return Ok((words, Some(shell_only(at, c))));
+            }
             _ => word.get_or_insert_default().push(c),
         }
     }
@@ -59,7 +72,11 @@ pub fn split(text: &str) -> Result<Vec<String>, Fault> {
         return Err(Fault::new(at..at + 1, "this is never closed"));
     }
     words.extend(word);
-    Ok(words)
+    Ok((words, None))
+}
+
+fn starts_with_digit(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn escaped(c: char) -> char {
@@ -117,17 +134,24 @@ mod tests {
 
     #[test]
     fn refused() {
-        let cases = [
-            ("a 'b", 2),
-            ("a\\", 1),
-            ("echo (x)", 5),
-            ("echo a; b", 6),
-            ("a && b", 2),
-            ("a `b", 2),
-        ];
+        let cases = [("a 'b", 2), ("a\\", 1), ("echo (x)", 5), ("a `b", 2)];
         for (text, at) in cases {
             assert_eq!(split(text).unwrap_err().range.start, at, "{text}");
         }
+    }
+
+    #[test]
+    fn a_shell_is_needed_for_the_rest() {
+        for (text, kept, at) in [
+            ("echo a; b", "echo a", 6),
+            ("a && b", "a", 2),
+            ("a b 2>c", "a b", 5),
+            ("a >b", "a", 2),
+        ] {
+            assert_eq!(split(text).unwrap().join(" "), kept, "{text}");
+            assert_eq!(dropped(text).unwrap().range.start, at, "{text}");
+        }
+        assert_eq!(dropped("a 'b;c'"), None);
     }
 
     proptest::proptest! {

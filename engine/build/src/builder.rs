@@ -14,6 +14,7 @@ use bowline_image::{
 use tokio::sync::Semaphore;
 
 use crate::caches::{CacheEntry, Caches};
+use crate::copy::twins::Twins;
 use crate::run::Runner;
 use crate::tree::StatCache;
 
@@ -41,6 +42,8 @@ pub(crate) struct Inner {
     locks: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
     stats: Mutex<HashMap<PathBuf, Arc<StatCache>>>,
     memo: Mutex<Memo>,
+    /// Files of contexts in layers.
+    pub(crate) twins: Twins,
 }
 
 #[derive(Debug, Default)]
@@ -121,6 +124,7 @@ impl Builder {
             locks: Mutex::default(),
             stats: Mutex::default(),
             memo: Mutex::new(memo),
+            twins: Twins::default(),
         })))
     }
 

@@ -10,6 +10,7 @@ mod files;
 mod lay;
 mod owner;
 pub(crate) mod select;
+pub(crate) mod twins;
 mod unpack;
 mod wildcard;
 
@@ -20,6 +21,7 @@ pub(crate) use canvas::Canvas;
 pub(crate) use lay::{Laying, lay};
 pub(crate) use owner::Owner;
 pub(crate) use select::select;
+pub(crate) use twins::Linking;
 
 /// Files could not be copied.
 #[derive(Debug, thiserror::Error)]

@@ -32,6 +32,8 @@ pub(super) struct Job<'a> {
     pub(super) name: std::ffi::OsString,
     pub(super) mode: u32,
     pub(super) owner: (u32, u32),
+    /// The same file in another layer.
+    pub(super) twin: Option<(Arc<Dir>, std::ffi::OsString)>,
 }
 
 /// Does `work` for each item by several threads; the first error ends it.
@@ -116,6 +118,16 @@ pub(super) fn copy(tree: &Tree, jobs: &[Job<'_>]) -> Result<(), CopyError> {
 fn one(tree: &Tree, job: &Job<'_>) -> Result<(), CopyError> {
     let node = &job.file.node;
     let source_name = node.path.file_name().unwrap_or(&job.name);
+    if let Some((dir, name)) = &job.twin {
+        let now = job.from.stat(source_name);
+        if !now.is_ok_and(|now| same(&node.stat, &now)) {
+            return Err(changed(node.path.clone()));
+        }
+        // A file has room for so many names only; then it is copied after all.
+        if job.to.upper.hard_link(&job.name, dir, name).is_ok() {
+            return Ok(());
+        }
+    }
     let mut from = match job.from.open_file(source_name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && tree.is_live() => {
             return Err(changed(node.path.clone()));

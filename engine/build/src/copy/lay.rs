@@ -9,6 +9,7 @@ use bowline_sys::xattr;
 
 use super::files::{Job, best_effort};
 use super::select::{Picked, Picking};
+use super::twins::{Linking, Look};
 use super::{At, Canvas, CopyError, chmod, files, shown, unpack};
 use crate::graph::Chmod;
 use crate::tree::Tree;
@@ -39,6 +40,7 @@ pub(crate) fn lay(
     tree: &Tree,
     picked: &Picked,
     how: &Laying<'_>,
+    linking: Option<&mut Linking<'_>>,
 ) -> Result<(), CopyError> {
     let Some(top) = picked.files.first() else {
         return Ok(());
@@ -85,6 +87,7 @@ pub(crate) fn lay(
         links: Vec::new(),
         dirs: Vec::new(),
         source: None,
+        linking,
     };
     for file in &picked.files {
         layer.one(file)?;
@@ -92,7 +95,7 @@ pub(crate) fn lay(
     layer.finish()
 }
 
-struct Layer<'a, 'p> {
+struct Layer<'a, 'p, 'l> {
     canvas: &'a mut Canvas,
     tree: &'a Tree,
     how: &'a Laying<'a>,
@@ -105,6 +108,7 @@ struct Layer<'a, 'p> {
     /// Directories whose attributes come last, for what is put into them changes their time.
     dirs: Vec<(PathBuf, &'p Picking, Attributes)>,
     source: Option<(PathBuf, Arc<Dir>)>,
+    linking: Option<&'a mut Linking<'l>>,
 }
 
 /// What a directory takes over from its source.
@@ -114,7 +118,7 @@ enum Attributes {
     Time,
 }
 
-impl<'p> Layer<'_, 'p> {
+impl<'p> Layer<'_, 'p, '_> {
     fn one(&mut self, file: &'p Picking) -> Result<(), CopyError> {
         let target = if file.path.as_os_str().is_empty() {
             self.target.clone()
@@ -150,6 +154,7 @@ impl<'p> Layer<'_, 'p> {
                 {
                     self.folders += 1;
                 }
+                let twin = self.twin(file, &target);
                 self.jobs.push(Job {
                     file,
                     from,
@@ -157,6 +162,7 @@ impl<'p> Layer<'_, 'p> {
                     name: name.to_owned(),
                     mode: self.mode(&file.node.stat),
                     owner: self.owner(&file.node.stat),
+                    twin,
                 });
                 if self.jobs.len() >= BATCH || self.folders >= OPEN {
                     self.flush()?;
@@ -165,6 +171,24 @@ impl<'p> Layer<'_, 'p> {
             _ => self.special(&folder.upper, name, &target, file)?,
         }
         Ok(())
+    }
+
+    /// The same file in another layer. Only of files whose contents are known for sure.
+    fn twin(&mut self, file: &Picking, target: &Path) -> Option<(Arc<Dir>, std::ffi::OsString)> {
+        let content = file.content.as_ref()?;
+        if !self.tree.is_live() || !content.settled || content.attributes.is_some() {
+            return None;
+        }
+        let look = Look {
+            contents: content.digest.clone(),
+            mode: self.mode(&file.node.stat),
+            owner: self.owner(&file.node.stat),
+            modified: file.node.stat.modified,
+        };
+        let linking = self.linking.as_mut()?;
+        let found = linking.find(&look);
+        linking.laid.push((look, target.to_owned()));
+        found
     }
 
     fn directory(&mut self, target: PathBuf, file: &'p Picking) -> Result<(), CopyError> {

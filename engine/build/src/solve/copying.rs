@@ -10,7 +10,7 @@ use super::step::{Look, Step, blocking};
 use super::trees::{Layered, Selected};
 use super::{Done, Inputted, Solve, Stopped};
 use crate::copy::select::{Picked, select};
-use crate::copy::{Canvas, CopyError, Laying, Owner, lay, shown};
+use crate::copy::{Canvas, CopyError, Laying, Linking, Owner, lay, shown};
 use crate::failure::StepError;
 use crate::graph::{Copy, InlineFile, MakeDir, Op, VertexId};
 use crate::key::Key;
@@ -225,17 +225,33 @@ impl Solve {
         let layers = prepared.step.layers().to_vec();
         let scratch = self.builder.0.store.scratch(&layers)?;
         let mut canvas = self.canvas(scratch.upper(), &layers)?;
+        let inner = &self.builder.0;
+        let mut linking = Linking::new(&inner.twins, &inner.store, &layers);
         match &vertex.op {
             Op::Files(files) => write_files(scratch.upper(), files).map_err(StepError::Tree)?,
             Op::MakeDir(dir) => self.make_dir(&mut canvas, dir, &layers)?,
-            Op::Copy(copy) => self.copy(&mut canvas, copy, &prepared.sources, inputs, &layers)?,
+            Op::Copy(copy) => {
+                // What an archive says may change a file that came before it, so nothing is shared then.
+                let unpacks = copy.sources.iter().any(|source| source.unpack);
+                let linking = (!unpacks).then_some(&mut linking);
+                self.copy(&mut canvas, copy, &prepared.sources, inputs, linking)?;
+            }
             _ => return Err(StepError::Broken.into()),
         }
         drop(canvas);
         if self.cancel.is_cancelled() {
             return Err(StepError::Cancelled.into());
         }
-        self.complete(&prepared.step, scratch, &prepared.seen)
+        let laid = std::mem::take(&mut linking.laid);
+        let done = self.complete(&prepared.step, scratch, &prepared.seen)?;
+        if let Some(layer) = done.layers.last() {
+            inner.twins.remember(layer, laid);
+        }
+        Ok(done)
+    }
+
+    fn layers_below(&self, base: VertexId, inputs: &Inputted) -> Result<Vec<Digest>, StepError> {
+        Ok(self.below(base, inputs)?.1.layers)
     }
 
     fn make_dir(
@@ -287,10 +303,11 @@ impl Solve {
         copy: &Copy,
         sources: &[Source],
         inputs: &Inputted,
-        layers: &[Digest],
+        mut linking: Option<&mut Linking<'_>>,
     ) -> Result<(), StepError> {
+        let below = self.layers_below(copy.base, inputs)?;
         let owner = match &copy.chown {
-            Some(text) => Some(self.owner(text, copy.base, layers)?),
+            Some(text) => Some(self.owner(text, copy.base, &below)?),
             None => None,
         };
         for (meant, source) in copy.sources.iter().zip(sources) {
@@ -314,7 +331,7 @@ impl Solve {
                     chmod: copy.chmod.as_ref(),
                     unpack: meant.unpack,
                 };
-                lay(canvas, &source.tree, picked, &how)?;
+                lay(canvas, &source.tree, picked, &how, linking.as_deref_mut())?;
             }
         }
         Ok(())

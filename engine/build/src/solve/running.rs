@@ -337,7 +337,7 @@ impl Solve {
                 chmod: None,
                 unpack: false,
             };
-            lay(&mut canvas, &tree, &picked, &how)?;
+            lay(&mut canvas, &tree, &picked, &how, None)?;
         }
         Ok(())
     }

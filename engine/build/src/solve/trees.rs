@@ -144,7 +144,7 @@ impl Solve {
                 chmod: None,
                 unpack: false,
             };
-            lay(&mut canvas, tree, picked, &how)?;
+            lay(&mut canvas, tree, picked, &how, None)?;
             // A copy makes the top anew; what is shown is the folder as it is.
             let top = picked.files.first().map(|top| top.node.stat);
             let real = Path::new(path).strip_prefix("/").unwrap_or(Path::new(path));

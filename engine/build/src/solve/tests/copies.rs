@@ -169,6 +169,39 @@ async fn inline_files_and_working_directories() {
 }
 
 #[tokio::test]
+async fn what_did_not_change_is_shared_between_layers_and_never_within_one() {
+    let world = world();
+    for name in ["d/a", "d/b", "d/c"] {
+        world.put(name, "same");
+        let times = fs::FileTimes::new().set_modified(SystemTime::UNIX_EPOCH);
+        fs::File::open(world.context().join(name))
+            .unwrap()
+            .set_times(times)
+            .unwrap();
+    }
+    // Beyond the grain of the clock, so that contents are known for sure.
+    let grain = std::time::Duration::from_millis(60);
+    let until = std::time::Instant::now() + grain;
+    while std::time::Instant::now() < until {
+        std::thread::yield_now();
+    }
+    let inodes = async || {
+        let built = world.build(copy_graph("/d", "/e", |_| {})).await;
+        let image = world.store.get(&built.id().to_string()).unwrap();
+        let dir = world.store.layer_dirs(&image.diff_ids)[0].join("e");
+        ["a", "b", "c"].map(|name| fs::metadata(dir.join(name)).unwrap().ino())
+    };
+    let first = inodes().await;
+    fs::write(world.context().join("d/x"), "new").unwrap();
+    let second = inodes().await;
+    assert_eq!(
+        second.iter().filter(|inode| first.contains(inode)).count(),
+        1
+    );
+    assert!(second[0] != second[1] && second[1] != second[2] && second[0] != second[2]);
+}
+
+#[tokio::test]
 async fn hard_links_stay_links() {
     let world = world();
     world.put("d/a", "1");

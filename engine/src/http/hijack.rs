@@ -113,6 +113,7 @@ pub(super) async fn exec(call: Call, id: &str) -> Result<Reply> {
         let Some((stream, spare)) = take_over(upgrade).await else {
             return;
         };
+        until_read(&spare).await;
         if let Err(error) = ticket.start(Some(stream)).await {
             tell(&spare, framing, &error);
         }
@@ -195,18 +196,17 @@ async fn take_over(upgrade: OnUpgrade) -> Option<(Stream, StdStream)> {
             return None;
         }
     };
-    let taken = taken
+    taken
         .inspect_err(|error| tracing::error!(%error, "a connection cannot be taken over"))
-        .ok()?;
-    until_read(&taken.1).await;
-    Some(taken)
+        .ok()
 }
 
 /// How long a client gets to read the head before output follows it.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Waits until the client has read the head. Some clients read it through a buffer, and what comes after it from the
-/// socket below that buffer: output that came together with the head would be lost to them.
+/// socket below that buffer: output that came together with the head would be lost to them. Whoever attaches is not
+/// waited for: its next request may be the start, which has to find it attached.
 async fn until_read(client: &StdStream) {
     let is_read = || unread_by_peer(client).map_or(true, |unread| unread == 0);
     for _ in 0..8 {

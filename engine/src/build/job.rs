@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::bases::Finder;
 use super::context::Received;
-use super::plan::{Plan, Planner, failure};
+use super::plan::{Failure, Plan, Planner, failure};
 use super::told::{Sources, told};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -75,7 +75,9 @@ impl Engine {
             let outcome = Box::pin(run(&engine, &job, inputs, &sink, cancel)).await;
             let error = outcome.err();
             let kept = error.as_ref().and_then(|error| error.kept.clone());
-            sink.send(BuildEventKind::End { error });
+            sink.send(BuildEventKind::End {
+                error: error.map(|error| *error),
+            });
             if let Some(kept) = kept {
                 // As long as the client holds its connection it may want to look.
                 leaving.cancelled().await;
@@ -141,7 +143,7 @@ async fn run(
     mut inputs: Inputs,
     sink: &Sink,
     cancel: Cancel,
-) -> std::result::Result<(), BuildFailure> {
+) -> std::result::Result<(), Failure> {
     let finder = Finder {
         engine: Arc::clone(engine),
         auths: job.auths.clone(),
@@ -242,11 +244,11 @@ async fn tell(
     culprit
 }
 
-fn cancelled() -> BuildFailure {
-    BuildFailure {
+fn cancelled() -> Failure {
+    Box::new(BuildFailure {
         message: "cancelled".into(),
         ..BuildFailure::default()
-    }
+    })
 }
 
 fn why(
@@ -255,16 +257,16 @@ fn why(
     sources: &Sources,
     error: BuildError,
     culprit: Culprit,
-) -> BuildFailure {
+) -> Failure {
     let BuildError::Step(failed) = error else {
         let message = crate::error::chain(&error);
         let target = job.request.targets.first();
         return match target {
             Some(target) => failure(target, &message),
-            None => BuildFailure {
+            None => Box::new(BuildFailure {
                 message,
                 ..BuildFailure::default()
-            },
+            }),
         };
     };
     let Failed {
@@ -279,12 +281,12 @@ fn why(
         engine.builds().keep(&id, state);
         Some(KeptState { id })
     });
-    BuildFailure {
+    Box::new(BuildFailure {
         message: crate::error::chain(&source),
         target: culprit.targets.into_iter().next().unwrap_or_default(),
         step: culprit.step,
         place: place.map(|place| sources.place(place)),
         code: exit.map(i64::from),
         kept,
-    }
+    })
 }

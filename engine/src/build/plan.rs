@@ -27,6 +27,9 @@ pub(super) struct Folder {
     pub(super) ignore: Ignore,
 }
 
+/// Boxed, since results that hold one are passed around a lot and are almost always fine.
+pub(super) type Failure = Box<BuildFailure>;
+
 /// The usual names of a Dockerfile.
 const NAMES: [&str; 2] = ["Dockerfile", "dockerfile"];
 
@@ -53,14 +56,14 @@ impl<'a> Planner<'a> {
     }
 
     /// Lowers all targets.
-    pub(super) async fn plan(mut self) -> Result<Plan, BuildFailure> {
+    pub(super) async fn plan(mut self) -> Result<Plan, Failure> {
         for target in &self.request.targets {
             Box::pin(self.target(target)).await?;
         }
         Ok(self.plan)
     }
 
-    async fn target(&mut self, target: &BuildTarget) -> Result<(), BuildFailure> {
+    async fn target(&mut self, target: &BuildTarget) -> Result<(), Failure> {
         if self.plan.graph.target(&target.name).is_some() {
             return Ok(());
         }
@@ -93,7 +96,7 @@ impl<'a> Planner<'a> {
         file: &Dockerfile,
         name: &str,
         needs: Vec<Need>,
-    ) -> Result<(), BuildFailure> {
+    ) -> Result<(), Failure> {
         let pull = self.request.pull || target.pull;
         let mut targets = Vec::new();
         let mut images = Vec::new();
@@ -109,9 +112,11 @@ impl<'a> Planner<'a> {
         }
         let found = images.iter().map(async |(reference, platform, span)| {
             let base = self.finder.find(reference, platform, pull).await;
-            base.map_err(|error| BuildFailure {
-                place: place(name, &file.text, *span),
-                ..failure(target, &error.message)
+            base.map_err(|error| {
+                Box::new(BuildFailure {
+                    place: place(name, &file.text, *span),
+                    ..*failure(target, &error.message)
+                })
             })
         });
         let found = futures_util::future::try_join_all(found).await?;
@@ -125,17 +130,17 @@ impl<'a> Planner<'a> {
                 .iter()
                 .find(|target| target.name == needed);
             let Some(known) = known else {
-                return Err(BuildFailure {
+                return Err(Box::new(BuildFailure {
                     place: place(name, &file.text, span),
-                    ..failure(target, &format!("there is no target `{needed}`"))
-                });
+                    ..*failure(target, &format!("there is no target `{needed}`"))
+                }));
             };
             Box::pin(self.target(known)).await?;
         }
         Ok(())
     }
 
-    fn read(&mut self, target: &BuildTarget) -> Result<(Dockerfile, Options), BuildFailure> {
+    fn read(&mut self, target: &BuildTarget) -> Result<(Dockerfile, Options), Failure> {
         let (path, text) = dockerfile_of(target)?;
         let shown = match &path {
             Some(path) => path.display().to_string(),
@@ -152,7 +157,7 @@ impl<'a> Planner<'a> {
         Ok((file, options))
     }
 
-    fn fill(&mut self, target: &BuildTarget, options: &mut Options) -> Result<(), BuildFailure> {
+    fn fill(&mut self, target: &BuildTarget, options: &mut Options) -> Result<(), Failure> {
         options.target = (!target.target.is_empty()).then(|| target.target.clone());
         options.args = target.args.clone();
         options.labels = target.labels.clone();
@@ -202,7 +207,7 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    fn named(&mut self, target: &BuildTarget, text: &str) -> Result<NamedContext, BuildFailure> {
+    fn named(&mut self, target: &BuildTarget, text: &str) -> Result<NamedContext, Failure> {
         if let Some(image) = text.strip_prefix("docker-image://") {
             return Ok(NamedContext::Image(image.to_owned()));
         }
@@ -247,7 +252,7 @@ fn network(word: &str) -> Network {
 }
 
 /// The text, and the file it is from.
-fn dockerfile_of(target: &BuildTarget) -> Result<(Option<PathBuf>, String), BuildFailure> {
+fn dockerfile_of(target: &BuildTarget) -> Result<(Option<PathBuf>, String), Failure> {
     if let Some(text) = &target.dockerfile_inline {
         return Ok((None, text.clone()));
     }
@@ -284,11 +289,11 @@ fn dockerfile_of(target: &BuildTarget) -> Result<(Option<PathBuf>, String), Buil
     ))
 }
 
-fn text(target: &BuildTarget, bytes: Vec<u8>) -> Result<String, BuildFailure> {
+fn text(target: &BuildTarget, bytes: Vec<u8>) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|_| failure(target, "the Dockerfile is not UTF-8"))
 }
 
-fn ignore_of(target: &BuildTarget, dockerfile: Option<&Path>) -> Result<Ignore, BuildFailure> {
+fn ignore_of(target: &BuildTarget, dockerfile: Option<&Path>) -> Result<Ignore, Failure> {
     if let Some(path) = dockerfile {
         let [beside, _] = ignore::file_names(&path.to_string_lossy());
         if let Some(ignore) = read_ignore(target, Path::new(&beside))? {
@@ -299,7 +304,7 @@ fn ignore_of(target: &BuildTarget, dockerfile: Option<&Path>) -> Result<Ignore, 
     Ok(read_ignore(target, &own)?.unwrap_or_default())
 }
 
-fn read_ignore(target: &BuildTarget, path: &Path) -> Result<Option<Ignore>, BuildFailure> {
+fn read_ignore(target: &BuildTarget, path: &Path) -> Result<Option<Ignore>, Failure> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -314,20 +319,20 @@ fn read_ignore(target: &BuildTarget, path: &Path) -> Result<Option<Ignore>, Buil
         .map_err(|error| failure(target, &format!("{}: {error}", path.display())))
 }
 
-pub(super) fn failure(target: &BuildTarget, message: &str) -> BuildFailure {
-    BuildFailure {
+pub(super) fn failure(target: &BuildTarget, message: &str) -> Failure {
+    Box::new(BuildFailure {
         message: message.to_owned(),
         target: target.name.clone(),
         ..BuildFailure::default()
-    }
+    })
 }
 
-fn faulty(target: &BuildTarget, file: &str, text: &str, faults: &Faults) -> BuildFailure {
+fn faulty(target: &BuildTarget, file: &str, text: &str, faults: &Faults) -> Failure {
     let first = faults.0.first();
-    BuildFailure {
+    Box::new(BuildFailure {
         place: first.and_then(|fault| place(file, text, fault.span)),
-        ..failure(target, &format!("dockerfile parse error on {faults}"))
-    }
+        ..*failure(target, &format!("dockerfile parse error on {faults}"))
+    })
 }
 
 /// A place with its lines.

@@ -121,7 +121,7 @@ impl Build {
             return refused("--builder: there is one builder, the engine's own");
         }
         if self.push {
-            return refused("--push is not supported yet");
+            return refused("--push: run `bowline push` when the images are built");
         }
         if self.memory.is_some() {
             return refused("--memory: steps of a build have no limit of their own");

@@ -1,3 +1,3 @@
 fn main() {
-    println!("hello from rust {}", itoa::Buffer::new().format(1));
+    println!("hello from rust");
 }

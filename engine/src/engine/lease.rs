@@ -30,20 +30,20 @@ pub(super) struct Leases {
 
 /// What is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LeaseRequest {
+pub(crate) struct LeaseRequest {
     /// Its name; anything but empty.
-    pub name: String,
+    pub(crate) name: String,
     /// Who asks, in words that others are told.
-    pub holder: String,
+    pub(crate) holder: String,
     /// Wait while somebody else has it, instead of being refused.
-    pub wait: bool,
+    pub(crate) wait: bool,
     /// When it ends, objects with its label end with it.
-    pub remove: bool,
+    pub(crate) remove: bool,
 }
 
 /// A lease that is held until this is dropped.
 #[derive(Debug)]
-pub struct Lease {
+pub(crate) struct Lease {
     engine: Weak<Engine>,
     name: String,
     remove: bool,
@@ -79,7 +79,7 @@ impl Engine {
     ///
     /// # Errors
     /// A conflict, whose message is the holder's words, when it is taken and not to be waited for.
-    pub async fn lease(self: &Arc<Self>, request: LeaseRequest) -> Result<Lease> {
+    pub(crate) async fn lease(self: &Arc<Self>, request: LeaseRequest) -> Result<Lease> {
         if request.name.is_empty() {
             return Err(Error::invalid("a lease needs a name"));
         }

@@ -37,7 +37,9 @@ pub fn record(model: &Value) -> String {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
     let text = model.to_string();
     // Writing to memory cannot fail; an empty record merely tells less later.
-    let deflated = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
+    let deflated = encoder
+        .write_all(text.as_bytes())
+        .and_then(|()| encoder.finish());
     URL_SAFE_NO_PAD.encode(deflated.unwrap_or_default())
 }
 
@@ -150,11 +152,7 @@ pub(crate) fn cause(
 
 impl Change {
     /// Where and what: `image: app:1 → app:2 (compose.yaml:4)`.
-    pub(crate) fn sentence(
-        &self,
-        root: &str,
-        place: &dyn Fn(&str) -> Option<String>,
-    ) -> String {
+    pub(crate) fn sentence(&self, root: &str, place: &dyn Fn(&str) -> Option<String>) -> String {
         if let [kind, object] = self.path.as_slice()
             && kind == "contents"
         {
@@ -165,13 +163,17 @@ impl Change {
             _ if self.is_confidential() => format!("{name}: changed"),
             (None, Some(Value::Null)) => format!("{name}: added"),
             (Some(Value::Null), None) => format!("{name}: removed"),
+            // What differs may be too deep to be seen on a line.
+            (Some(from), Some(to)) if brief(from) == brief(to) => format!("{name}: changed"),
             (Some(from), Some(to)) => format!("{name}: {} → {}", brief(from), brief(to)),
             (None, Some(to)) => format!("{name}: {} added", brief(to)),
             (Some(from), None) => format!("{name}: {} removed", brief(from)),
             (None, None) => name,
         };
         let place = self.to.as_ref().and_then(|_| {
-            let path = [root].into_iter().chain(self.path.iter().map(String::as_str));
+            let path = [root]
+                .into_iter()
+                .chain(self.path.iter().map(String::as_str));
             place(&path.collect::<Vec<_>>().join("/"))
         });
         match place {
@@ -275,13 +277,19 @@ mod tests {
     #[test]
     fn another_order_is_a_change_too() {
         let list = |items: [&str; 2]| json!({"dns": items});
-        assert_eq!(said(&list(["a", "b"]), &list(["b", "a"])), "dns: [a, b] → [b, a]");
+        assert_eq!(
+            said(&list(["a", "b"]), &list(["b", "a"])),
+            "dns: [a, b] → [b, a]"
+        );
     }
 
     #[test]
     fn passwords_are_not_told() {
         let set = |value: &str| json!({"environment": {"DB_PASSWORD": value}});
-        assert_eq!(said(&set("a"), &set("b")), "environment.DB_PASSWORD: changed");
+        assert_eq!(
+            said(&set("a"), &set("b")),
+            "environment.DB_PASSWORD: changed"
+        );
         let url = |value: &str| json!({"environment": {"DB": value}});
         let text = said(&url("pg://u:one@db"), &url("pg://u:two@db"));
         assert_eq!(text, "environment.DB: changed");

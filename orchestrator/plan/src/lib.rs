@@ -29,11 +29,11 @@ mod properties;
 mod scripts;
 #[cfg(test)]
 mod simulated;
+mod stopping;
 #[cfg(test)]
 mod stories;
 #[cfg(test)]
 mod stories_down;
-mod stopping;
 mod up;
 
 pub use desired::{Dependency, Desired, Hooks, Image, Network, Service, Update, Volume};

@@ -155,7 +155,11 @@ fn service_of(
         update: update(service),
         exclusive: exclusive(service),
         hooks: Hooks {
-            pre_start: service.pre_start.iter().map(|hook| hook.per_replica).collect(),
+            pre_start: service
+                .pre_start
+                .iter()
+                .map(|hook| hook.per_replica)
+                .collect(),
             post_start: !service.post_start.is_empty(),
             pre_stop: !service.pre_stop.is_empty(),
         },

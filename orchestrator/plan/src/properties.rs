@@ -75,7 +75,11 @@ fn service(dice: &mut Dice, index: usize) -> Service {
             ..Image::default()
         },
         networks,
-        volumes: if dice.one_in(3) { vec!["data".into()] } else { Vec::new() },
+        volumes: if dice.one_in(3) {
+            vec!["data".into()]
+        } else {
+            Vec::new()
+        },
         depends_on,
         update,
         ports,
@@ -119,14 +123,22 @@ fn wish(dice: &mut Dice, size: usize) -> Desired {
     join(dice, &mut desired);
     for key in ["front", "back"] {
         let network = Network {
-            name: if dice.one_in(4) { format!("new_{key}") } else { format!("shop_{key}") },
+            name: if dice.one_in(4) {
+                format!("new_{key}")
+            } else {
+                format!("shop_{key}")
+            },
             hashes: hashes(&format!("n{}", dice.below(2))),
             ..Network::default()
         };
         desired.networks.insert(key.into(), network);
     }
     let volume = Volume {
-        name: if dice.one_in(5) { "new_data".into() } else { "shop_data".into() },
+        name: if dice.one_in(5) {
+            "new_data".into()
+        } else {
+            "shop_data".into()
+        },
         hashes: hashes(&format!("v{}", dice.below(2))),
         ..Volume::default()
     };
@@ -173,8 +185,16 @@ fn disturb(dice: &mut Dice, world: &mut World) {
     }
     if dice.one_in(4) {
         let index = dice.below(world.observed.containers.len());
-        let gone = world.observed.containers.iter().nth(index).map(|c| c.id.clone());
-        world.observed.containers.retain(|c| Some(&c.id) != gone.as_ref());
+        let gone = world
+            .observed
+            .containers
+            .iter()
+            .nth(index)
+            .map(|c| c.id.clone());
+        world
+            .observed
+            .containers
+            .retain(|c| Some(&c.id) != gone.as_ref());
     }
     if dice.one_in(4)
         && let Some(model) = world.observed.containers.first().cloned()
@@ -218,7 +238,11 @@ fn check(seed: u64, size: usize, planner: &Planner) -> Refused {
         after.services.shift_remove(&format!("s{}", size - 1));
     }
     let choices = Up {
-        recreate: if dice.one_in(4) { Recreate::Force } else { Recreate::Diverged },
+        recreate: if dice.one_in(4) {
+            Recreate::Force
+        } else {
+            Recreate::Diverged
+        },
         remove_orphans: true,
         replace_volumes: dice.one_in(2),
         renew_anonymous_volumes: dice.one_in(6),
@@ -251,7 +275,8 @@ fn check(seed: u64, size: usize, planner: &Planner) -> Refused {
     cut.settle(&after);
     let rest = planner(&after, &cut.observed, &again).map_err(|e| e.to_string())?;
     let both = |refusal| text(text(refusal, &rest), &plan);
-    cut.run(&after, &rest, whole, &mut choose, &mut |_| Ok(())).map_err(both)?;
+    cut.run(&after, &rest, whole, &mut choose, &mut |_| Ok(()))
+        .map_err(both)?;
     cut.settle(&after);
     is_reached(&after, &cut, &again).map_err(both)?;
 
@@ -265,7 +290,13 @@ fn check(seed: u64, size: usize, planner: &Planner) -> Refused {
     world
         .run(&after, &gone, whole, &mut choose, &mut |_| Ok(()))
         .map_err(|refusal| text(refusal, &gone))?;
-    let left = world.observed.containers.len() + world.observed.networks.iter().filter(|n| n.name.starts_with("shop")).count();
+    let left = world.observed.containers.len()
+        + world
+            .observed
+            .networks
+            .iter()
+            .filter(|n| n.name.starts_with("shop"))
+            .count();
     match left {
         0 => Ok(()),
         _ => Err(text("down leaves something".into(), &gone)),
@@ -284,7 +315,10 @@ fn is_reached(desired: &Desired, world: &World, choices: &Up) -> Refused {
             true => State::Exited(0),
             false => State::Running,
         };
-        let good = replicas.iter().filter(|replica| replica.state == goal).count();
+        let good = replicas
+            .iter()
+            .filter(|replica| replica.state == goal)
+            .count();
         let scale = usize::try_from(service.scale).unwrap();
         if good != scale || replicas.len() != scale {
             return Err(format!("`{name}` has {good} of {scale}"));
@@ -313,7 +347,12 @@ fn served<'d>(old: &Observed, desired: &'d Desired, plan: &Plan) -> Vec<(&'d str
     let mut served = Vec::new();
     for (name, service) in &desired.services {
         let first = service.update.is_some_and(|update| update.start_first);
-        let joined = || desired.services.values().any(|other| other.joins.contains(name));
+        let joined = || {
+            desired
+                .services
+                .values()
+                .any(|other| other.joins.contains(name))
+        };
         let apart = first && service.exclusive.is_none();
         if apart && !joined() && !desired.is_one_shot(name) && !stopped_otherwise(name) {
             served.push((name.as_str(), running(old, name)));
@@ -333,7 +372,9 @@ fn serves(served: &[(&str, usize)], now: &World) -> Refused {
     for (name, before) in served {
         let present = running(&now.observed, name);
         if present < *before {
-            return Err(format!("`{name}` serves with {present} instead of {before}"));
+            return Err(format!(
+                "`{name}` serves with {present} instead of {before}"
+            ));
         }
     }
     Ok(())
@@ -364,94 +405,169 @@ fn blind(
 /// A planner that does not see something about containers.
 macro_rules! blind_to {
     ($name:literal, |$container:ident, $desired:ident| $hide:expr) => {
-        ($name, Box::new(|desired: &Desired, observed: &Observed, choices: &Up| {
-            blind(desired, observed, choices, |$desired, seen, _| {
-                for $container in &mut seen.containers {
-                    $hide;
-                }
-            })
-        }) as Box<Planner>)
+        (
+            $name,
+            Box::new(|desired: &Desired, observed: &Observed, choices: &Up| {
+                blind(desired, observed, choices, |$desired, seen, _| {
+                    for $container in &mut seen.containers {
+                        $hide;
+                    }
+                })
+            }) as Box<Planner>,
+        )
     };
 }
 
 /// A planner whose nodes of one kind are missing, or wait for nothing.
 macro_rules! forgets {
     ($name:literal, $damage:ident, $pattern:pat) => {
-        ($name, Box::new(|desired: &Desired, observed: &Observed, choices: &Up| {
-            Ok(up(desired, observed, choices)?.$damage(|op| matches!(op, $pattern)))
-        }) as Box<Planner>)
+        (
+            $name,
+            Box::new(|desired: &Desired, observed: &Observed, choices: &Up| {
+                Ok(up(desired, observed, choices)?.$damage(|op| matches!(op, $pattern)))
+            }) as Box<Planner>,
+        )
     };
 }
 
 fn faulty() -> Vec<(&'static str, Box<Planner>)> {
     vec![
-        blind_to!("configurations", |c, desired| if let Some(s) = desired.services.get(&c.service) {
-            c.hashes = s.hashes.clone();
-        }),
-        blind_to!("images", |c, desired| if let Some(s) = desired.services.get(&c.service) {
-            c.image = s.image.local.clone().unwrap_or_default();
-        }),
+        blind_to!(
+            "configurations",
+            |c, desired| if let Some(s) = desired.services.get(&c.service) {
+                c.hashes = s.hashes.clone();
+            }
+        ),
+        blind_to!(
+            "images",
+            |c, desired| if let Some(s) = desired.services.get(&c.service) {
+                c.image = s.image.local.clone().unwrap_or_default();
+            }
+        ),
         blind_to!("what is not attached", |c, desired| {
-            c.networks.extend(desired.networks.values().map(|n| n.name.clone()));
+            c.networks
+                .extend(desired.networks.values().map(|n| n.name.clone()));
         }),
-        blind_to!("ends", |c, _d| if c.state == State::Exited(1) { c.state = State::Running }),
-        blind_to!("frost", |c, _d| if c.state == State::Paused { c.state = State::Running }),
-        blind_to!("life", |c, _d| if c.state == State::Running { c.state = State::Exited(0) }),
+        blind_to!("ends", |c, _d| if c.state == State::Exited(1) {
+            c.state = State::Running
+        }),
+        blind_to!("frost", |c, _d| if c.state == State::Paused {
+            c.state = State::Running
+        }),
+        blind_to!("life", |c, _d| if c.state == State::Running {
+            c.state = State::Exited(0)
+        }),
         blind_to!("cut recreations", |c, _d| c.replaces = None),
         blind_to!("hooks", |c, _d| c.hook = false),
         blind_to!("volumes mounted", |c, _d| c.mounts.clear()),
-        ("networks' configurations", Box::new(|desired, observed, choices| {
-            blind(desired, observed, choices, |_, seen, _| {
-                seen.networks.iter_mut().for_each(|network| network.hashes = Hashes::default());
-            })
-        })),
-        ("namespaces", Box::new(|desired, observed, choices| {
-            blind(desired, observed, choices, |wished, _, _| {
-                wished.services.values_mut().for_each(|service| service.joins.clear());
-            })
-        })),
-        ("dependencies", Box::new(|desired, observed, choices| {
-            blind(desired, observed, choices, |wished, _, _| {
-                wished.services.values_mut().for_each(|service| service.depends_on.clear());
-            })
-        })),
-        ("conditions", Box::new(|desired, observed, choices| {
-            blind(desired, observed, choices, |wished, _, _| {
-                let services = wished.services.values_mut();
-                for need in services.flat_map(|service| &mut service.depends_on) {
-                    need.condition = Condition::Started;
-                }
-            })
-        })),
-        ("scale", Box::new(|desired, observed, choices| {
-            blind(desired, observed, choices, |wished, _, _| {
-                wished.services.values_mut().for_each(|service| service.scale = 1);
-            })
-        })),
-        ("ports", Box::new(|desired, observed, choices| {
-            blind(desired, observed, choices, |wished, _, _| {
-                for service in wished.services.values_mut() {
-                    service.exclusive = None;
-                    service.ports.clear();
-                }
-            })
-        })),
-        ("rolling updates", Box::new(|desired, observed, choices| {
-            blind(desired, observed, choices, |wished, _, _| {
-                wished.services.values_mut().for_each(|service| service.update = None);
-            })
-        })),
-        ("orphans", Box::new(|desired, observed, choices| {
-            blind(desired, observed, choices, |_, _, chosen| chosen.remove_orphans = false)
-        })),
+        (
+            "networks' configurations",
+            Box::new(|desired, observed, choices| {
+                blind(desired, observed, choices, |_, seen, _| {
+                    seen.networks
+                        .iter_mut()
+                        .for_each(|network| network.hashes = Hashes::default());
+                })
+            }),
+        ),
+        (
+            "namespaces",
+            Box::new(|desired, observed, choices| {
+                blind(desired, observed, choices, |wished, _, _| {
+                    wished
+                        .services
+                        .values_mut()
+                        .for_each(|service| service.joins.clear());
+                })
+            }),
+        ),
+        (
+            "dependencies",
+            Box::new(|desired, observed, choices| {
+                blind(desired, observed, choices, |wished, _, _| {
+                    wished
+                        .services
+                        .values_mut()
+                        .for_each(|service| service.depends_on.clear());
+                })
+            }),
+        ),
+        (
+            "conditions",
+            Box::new(|desired, observed, choices| {
+                blind(desired, observed, choices, |wished, _, _| {
+                    let services = wished.services.values_mut();
+                    for need in services.flat_map(|service| &mut service.depends_on) {
+                        need.condition = Condition::Started;
+                    }
+                })
+            }),
+        ),
+        (
+            "scale",
+            Box::new(|desired, observed, choices| {
+                blind(desired, observed, choices, |wished, _, _| {
+                    wished
+                        .services
+                        .values_mut()
+                        .for_each(|service| service.scale = 1);
+                })
+            }),
+        ),
+        (
+            "ports",
+            Box::new(|desired, observed, choices| {
+                blind(desired, observed, choices, |wished, _, _| {
+                    for service in wished.services.values_mut() {
+                        service.exclusive = None;
+                        service.ports.clear();
+                    }
+                })
+            }),
+        ),
+        (
+            "rolling updates",
+            Box::new(|desired, observed, choices| {
+                blind(desired, observed, choices, |wished, _, _| {
+                    wished
+                        .services
+                        .values_mut()
+                        .for_each(|service| service.update = None);
+                })
+            }),
+        ),
+        (
+            "orphans",
+            Box::new(|desired, observed, choices| {
+                blind(desired, observed, choices, |_, _, chosen| {
+                    chosen.remove_orphans = false
+                })
+            }),
+        ),
         forgets!("to wait before a start", unordered, Op::Start { .. }),
         forgets!("to wait before a removal", unordered, Op::Remove { .. }),
         forgets!("to wait before a rename", unordered, Op::Rename { .. }),
         forgets!("to wait before a creation", unordered, Op::Create { .. }),
-        forgets!("to wait before a network goes", unordered, Op::RemoveNetwork { .. }),
-        forgets!("to wait before a network comes", unordered, Op::CreateNetwork { .. }),
-        forgets!("to wait before a reconnection", unordered, Op::Connect { .. }),
-        forgets!("to wait before a volume goes", unordered, Op::RemoveVolume { .. }),
+        forgets!(
+            "to wait before a network goes",
+            unordered,
+            Op::RemoveNetwork { .. }
+        ),
+        forgets!(
+            "to wait before a network comes",
+            unordered,
+            Op::CreateNetwork { .. }
+        ),
+        forgets!(
+            "to wait before a reconnection",
+            unordered,
+            Op::Connect { .. }
+        ),
+        forgets!(
+            "to wait before a volume goes",
+            unordered,
+            Op::RemoveVolume { .. }
+        ),
         forgets!("to wait before a wait", unordered, Op::Wait { .. }),
         forgets!("to wait before a hook", unordered, Op::PostStart { .. }),
         forgets!("to stop", without, Op::Stop { .. }),
@@ -476,7 +592,10 @@ fn every_planted_fault_is_found() {
             let size = 1 + usize::try_from(seed % 5).unwrap();
             check(*seed, size, &*planner).is_err()
         });
-        assert!(found.is_some(), "nobody notices a planner that is blind to, or forgets: {name}");
+        assert!(
+            found.is_some(),
+            "nobody notices a planner that is blind to, or forgets: {name}"
+        );
     }
 }
 

@@ -58,7 +58,11 @@ impl<'a> Words<'a> {
 
     fn values(&self, option: &str) -> impl Iterator<Item = &'a str> {
         let prefix = format!("{option}=");
-        self.0.iter().filter_map(move |word| word.strip_prefix(&prefix)).collect::<Vec<_>>().into_iter()
+        self.0
+            .iter()
+            .filter_map(move |word| word.strip_prefix(&prefix))
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 }
 
@@ -67,9 +71,12 @@ impl Script {
         if self.no_file {
             return Ok(None);
         }
-        let files = self.files.iter().fold(MemoryFiles::default(), |files, (path, text)| {
-            files.with(format!("/shop/{path}"), text.clone())
-        });
+        let files = self
+            .files
+            .iter()
+            .fold(MemoryFiles::default(), |files, (path, text)| {
+                files.with(format!("/shop/{path}"), text.clone())
+            });
         let options = Options {
             cwd: "/shop".into(),
             profiles: self.profiles.clone(),
@@ -143,7 +150,15 @@ impl Script {
             "kill" => {
                 let signal = words.values("-s").next().unwrap_or("SIGKILL").to_owned();
                 let orphans = words.has("--remove-orphans");
-                kill(&wish, seen, &Kill { services, signal, orphans })
+                kill(
+                    &wish,
+                    seen,
+                    &Kill {
+                        services,
+                        signal,
+                        orphans,
+                    },
+                )
             }
             "rm" => remove_stopped(&wish, seen, &services, words.has("-v"), words.has("-s")),
             "pause" => pause(&wish, seen, &services),
@@ -190,7 +205,9 @@ impl Script {
                 let words = Words(rest.to_vec());
                 let (wish, plan) = self.planned("plan", &words).unwrap();
                 let (plan, count) = (plan.unwrap(), count.parse().unwrap());
-                self.world.run(&wish, &plan, count, &mut |_| 0, &mut |_| Ok(())).unwrap();
+                self.world
+                    .run(&wish, &plan, count, &mut |_| 0, &mut |_| Ok(()))
+                    .unwrap();
             }
             other => panic!("nothing happens by {other:?}"),
         }
@@ -198,7 +215,10 @@ impl Script {
 
     fn forget(&mut self, kind: &str, name: &str) {
         let seen = &mut self.world.observed;
-        let networks = seen.networks.iter_mut().filter(|network| network.name == name);
+        let networks = seen
+            .networks
+            .iter_mut()
+            .filter(|network| network.name == name);
         let volumes = seen.volumes.iter_mut().filter(|volume| volume.name == name);
         match kind {
             "network" => networks.for_each(|found| found.key = None),
@@ -258,7 +278,11 @@ fn print(plan: &Result<Plan>) -> String {
         Ok(plan) => plan,
         Err(error) => return format!("error: {error}\n"),
     };
-    let mut text: String = plan.warnings().iter().map(|w| format!("warning: {w}\n")).collect();
+    let mut text: String = plan
+        .warnings()
+        .iter()
+        .map(|w| format!("warning: {w}\n"))
+        .collect();
     match plan.is_empty() {
         true => text.push_str("nothing to do\n"),
         false => text.push_str(&plan.to_string()),

@@ -129,7 +129,11 @@ impl World {
             Op::Wait { targets, .. } => targets.iter().try_for_each(|target| {
                 let one_shot = desired.is_one_shot(&target.service);
                 let container = self.find(target)?;
-                require!(container.state != State::Created, "{} was never started", container.name);
+                require!(
+                    container.state != State::Created,
+                    "{} was never started",
+                    container.name
+                );
                 container.health = match container.health {
                     Health::Starting => Health::Healthy,
                     health => health,
@@ -171,14 +175,23 @@ impl World {
             Op::Kill { target, .. } => self.find(target)?.state = State::Exited(137),
             Op::PreStart { target, hook } => {
                 let container = self.find(target)?;
-                require!(container.state == State::Created, "{} has run", container.name);
+                require!(
+                    container.state == State::Created,
+                    "{} has run",
+                    container.name
+                );
                 let id = container.id.clone();
                 self.hooked.insert((id, format!("pre_start {hook}")));
-                self.hooked.insert((target.service.clone(), format!("pre_start {hook}")));
+                self.hooked
+                    .insert((target.service.clone(), format!("pre_start {hook}")));
             }
             Op::PostStart { target } | Op::PreStop { target } => {
                 let container = self.find(target)?;
-                require!(container.state == State::Running, "{} does not run", container.name);
+                require!(
+                    container.state == State::Running,
+                    "{} does not run",
+                    container.name
+                );
                 let id = container.id.clone();
                 self.hooked.insert((id, op.verb()));
             }
@@ -186,7 +199,9 @@ impl World {
                 let container = self.find(target)?;
                 require!(!container.state.is_live(), "{} runs", container.name);
                 let id = container.id.clone();
-                self.observed.containers.retain(|container| container.id != id);
+                self.observed
+                    .containers
+                    .retain(|container| container.id != id);
             }
             _ => {}
         }
@@ -196,7 +211,10 @@ impl World {
     fn create_network(&mut self, desired: &Desired, key: &str) -> Refused {
         let network = &desired.networks[key];
         let name = network.name.clone();
-        require!(self.observed.network(&name).is_none(), "network {name} exists");
+        require!(
+            self.observed.network(&name).is_none(),
+            "network {name} exists"
+        );
         let found = ObservedNetwork {
             id: self.id(),
             name,
@@ -213,14 +231,19 @@ impl World {
         let used = self.observed.containers.iter().any(member);
         require!(!used || best_effort, "network {name} has members");
         if !used {
-            self.observed.networks.retain(|network| network.name != name);
+            self.observed
+                .networks
+                .retain(|network| network.name != name);
         }
         Ok(())
     }
 
     fn create_volume(&mut self, desired: &Desired, key: &str) -> Refused {
         let volume = &desired.volumes[key];
-        require!(self.observed.volume(&volume.name).is_none(), "volume {key} exists");
+        require!(
+            self.observed.volume(&volume.name).is_none(),
+            "volume {key} exists"
+        );
         self.observed.volumes.push(ObservedVolume {
             name: volume.name.clone(),
             key: Some(key.into()),
@@ -263,7 +286,10 @@ impl World {
         }
         for key in &service.volumes {
             let volume = desired.volumes[key].name.clone();
-            require!(self.observed.volume(&volume).is_some(), "no volume {volume}");
+            require!(
+                self.observed.volume(&volume).is_some(),
+                "no volume {volume}"
+            );
             mounts.push(Mount {
                 volume,
                 target: format!("/{key}"),
@@ -288,7 +314,11 @@ impl World {
             state: State::Created,
             health: Health::None,
             hashes: service.hashes.clone(),
-            image: service.image.local.clone().unwrap_or_else(|| "sha256:pulled".into()),
+            image: service
+                .image
+                .local
+                .clone()
+                .unwrap_or_else(|| "sha256:pulled".into()),
             networks,
             mounts,
             joins: parents,
@@ -324,7 +354,10 @@ impl World {
         }
         for holder in &self.observed.containers {
             let other = holder.id != container.id && holder.state.is_live();
-            let port = holder.ports.iter().find(|port| container.ports.contains(port));
+            let port = holder
+                .ports
+                .iter()
+                .find(|port| container.ports.contains(port));
             require!(
                 !other || port.is_none(),
                 "{name} wants port {port:?}, which {} holds",

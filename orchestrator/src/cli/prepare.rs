@@ -124,6 +124,8 @@ pub(super) struct Prepared {
     pub(super) services: BTreeSet<String>,
     /// The project that this is an isolated copy of.
     pub(super) original: Option<String>,
+    /// Pulling shows nothing.
+    quiet_pull: bool,
     /// Our right to change the project.
     held: Option<Lease>,
 }
@@ -182,6 +184,7 @@ pub(super) async fn prepare(
         plan,
         services,
         original: copy.map(|copy| copy.original.clone()),
+        quiet_pull: making.quiet_pull,
         held,
     })
 }
@@ -405,8 +408,9 @@ impl Prepared {
         &self,
         context: &Context,
         watch: &Watch,
-        options: Options,
+        mut options: Options,
     ) -> Outcome<Option<Summary>> {
+        options.quiet_images = self.quiet_pull;
         if self.plan.is_empty() && self.plan.warnings().is_empty() {
             context.ui.note(format!(
                 "Nothing to do: project `{}` is up to date",

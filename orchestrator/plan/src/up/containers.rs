@@ -156,7 +156,11 @@ impl<'s, 'a> Exchange<'s, 'a> {
     /// The successor under the name that it has until the old container is gone.
     pub(super) fn successor(&self) -> Target {
         let short: String = self.old.id.chars().take(12).collect();
-        target(self.service, self.slot, format!("{short}_{}", self.slot.name))
+        target(
+            self.service,
+            self.slot,
+            format!("{short}_{}", self.slot.name),
+        )
     }
 
     pub(super) fn create(&self, builder: &mut Builder<'a>, mut after: Vec<Id>, cause: &str) -> Id {

@@ -137,7 +137,9 @@ fn replace_network<'a>(builder: &mut Builder<'a>, key: &'a str, found: &'a Obser
         .plan
         .add([removed], op, format!("replaces #{}", number(removed)));
     builder.networks.insert(key, created);
-    builder.parted.extend(members.into_iter().map(|member| (key, member)));
+    builder
+        .parted
+        .extend(members.into_iter().map(|member| (key, member)));
 }
 
 /// Who lost a network and stays gets its successor, when it is known who stays.
@@ -237,7 +239,12 @@ fn existing_volume<'a>(
     } else if found.hashes.is_empty() || found.hashes.matches(&volume.hashes) {
         // As it should be, or made by something that records no hash.
     } else if builder.choices.replace_volumes {
-        replace_volume(builder, key, volume, &volume_change(builder, key, volume, found));
+        replace_volume(
+            builder,
+            key,
+            volume,
+            &volume_change(builder, key, volume, found),
+        );
     } else {
         let change = volume_change(builder, key, volume, found);
         builder.plan.warn(format!(
@@ -258,12 +265,7 @@ fn volume_change(
 }
 
 /// Its users go first, since a volume in use cannot be removed, and are made afresh.
-fn replace_volume<'a>(
-    builder: &mut Builder<'a>,
-    key: &'a str,
-    volume: &'a Volume,
-    change: &str,
-) {
+fn replace_volume<'a>(builder: &mut Builder<'a>, key: &'a str, volume: &'a Volume, change: &str) {
     let cause = format!("configuration of volume `{key}` changed");
     let mut removed = Vec::new();
     let observed = builder.observed;

@@ -130,7 +130,11 @@ impl<'a> One<'_, 'a> {
     fn start_as_named(&self, builder: &mut Builder<'a>, after: Vec<Id>) -> Id {
         let target = starts::slot_target(builder, self.service, self.slot);
         let (started, ready) = self.start(builder, &target, after, "replaced");
-        builder.started.entry(self.service).or_default().push(started);
+        builder
+            .started
+            .entry(self.service)
+            .or_default()
+            .push(started);
         ready
     }
 
@@ -156,7 +160,9 @@ impl<'a> One<'_, 'a> {
             targets: vec![target.clone()],
             optional: false,
         };
-        let ready = builder.plan.add_in([started], op, "one after the other", group);
+        let ready = builder
+            .plan
+            .add_in([started], op, "one after the other", group);
         (started, ready)
     }
 }

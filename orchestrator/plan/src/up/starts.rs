@@ -94,13 +94,17 @@ fn pre_start(
                 let target = targets[*index].clone();
                 let after = chains[*index].iter().chain(&cleared).copied();
                 let op = Op::PreStart { target, hook };
-                let id = builder.plan.add(after.collect::<Vec<_>>(), op, "hook, for each replica");
+                let id = builder
+                    .plan
+                    .add(after.collect::<Vec<_>>(), op, "hook, for each replica");
                 chains[*index] = vec![id];
             }
         } else if alone {
             let after: Vec<Id> = chains.iter().flatten().chain(&cleared).copied().collect();
             let target = targets[lead].clone();
-            let id = builder.plan.add(after, Op::PreStart { target, hook }, cause);
+            let id = builder
+                .plan
+                .add(after, Op::PreStart { target, hook }, cause);
             chains.iter_mut().for_each(|chain| *chain = vec![id]);
         }
         cause = "hook, after the one before";
@@ -131,7 +135,9 @@ pub(super) fn each_hook<'a>(
     for (hook, per_replica) in builder.service(service).hooks.pre_start.iter().enumerate() {
         if *per_replica || first {
             let target = target.clone();
-            let id = builder.plan.add(chain, Op::PreStart { target, hook }, "hook");
+            let id = builder
+                .plan
+                .add(chain, Op::PreStart { target, hook }, "hook");
             chain = vec![id];
             if !per_replica {
                 builder.hooked.insert(service, id);
@@ -311,12 +317,7 @@ pub(super) fn conditions(builder: &mut Builder<'_>, service: &str) -> Result<Vec
     Ok(after)
 }
 
-fn wait(
-    builder: &mut Builder<'_>,
-    need: &Dependency,
-    until: Await,
-    cause: &str,
-) -> Option<Id> {
+fn wait(builder: &mut Builder<'_>, need: &Dependency, until: Await, cause: &str) -> Option<Id> {
     // Whoever may do without the dependency and whoever may not need different waits.
     let name = match need.required {
         true => need.service.clone(),

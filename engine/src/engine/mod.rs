@@ -24,7 +24,7 @@ use bowline_build::Builder;
 use bowline_runtime::Shims;
 use bowline_runtime::cgroup::Hierarchies;
 
-pub use lease::{Lease, LeaseRequest};
+pub(crate) use lease::LeaseRequest;
 pub(crate) use archive::{CopyIn, Outgoing, PathStat};
 pub(crate) use commit::CommitOptions;
 pub(crate) use disk::Wanted;

@@ -87,8 +87,8 @@ fn an_unknown_key() {
 #[test]
 fn an_unsupported_key() {
     refuses(
-        "services:\n  web:\n    image: bowline/demo\n    build: .\n",
-        &["`build`", "not supported yet", "compose.yaml:4:5"],
+        "services:\n  web:\n    image: bowline/demo\n    gpus: all\n",
+        &["`gpus`", "not supported yet", "compose.yaml:4:5"],
     );
 }
 

@@ -75,6 +75,8 @@ fn faults_of_syntax_point_at_the_character() {
     error[compose::yaml-syntax]: this is not valid YAML
      --> compose.yaml:2:2
       |
+    1 | a: [1
+      |    - is this bracket closed?
     2 | b: 2
       |  ^ illegal placement of ':' indicator
     ");
@@ -93,13 +95,17 @@ fn faults_of_syntax_point_at_the_character() {
       |
     1 | a: b: c
       |     ^ mapping values are not allowed in this context
+      |
+    help: a text that has `: ` in it needs quotes
     ");
     insta::assert_snapshot!(shown("a: *nope\n"), @r"
-    error[compose::yaml-syntax]: this is not valid YAML
+    error[compose::yaml-alias]: there is no anchor `&nope`
      --> compose.yaml:1:4
       |
     1 | a: *nope
-      |    ^ while parsing node, found unknown anchor
+      |    ^^^^^
+      |
+    help: an anchor stands before its first alias, in the same file
     ");
     insta::assert_snapshot!(shown("1: a\n"), @r#"
     error[compose::yaml-key]: a key has to be a string, not a number

@@ -15,6 +15,8 @@ pub mod changes;
 mod desired;
 mod down;
 mod error;
+#[cfg(test)]
+mod faults;
 mod graph;
 pub mod hash;
 pub mod labels;

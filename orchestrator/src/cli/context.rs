@@ -123,7 +123,14 @@ impl Context {
     /// refused with its place.
     pub(super) fn project(&self, services: &[String]) -> Outcome<Project> {
         let options = self.options(services, false);
-        let loaded = self.load(&options).map_err(|(failure, _)| failure)?;
+        let mut loaded = self.load(&options).map_err(|(failure, _)| failure)?;
+        if !services.is_empty() {
+            let wanted = super::prepare::named(&loaded.project, services);
+            loaded.refusals.retain(|refusal| match &refusal.owner {
+                Some((section, name)) => section != "services" || wanted.contains(name),
+                None => true,
+            });
+        }
         let refused = self.told_refusals(&loaded);
         if !refused.is_empty() {
             return Err(Failure::rendered(refused, 1));

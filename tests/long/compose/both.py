@@ -136,6 +136,8 @@ def compare(case, oracle, ours, stub=False, deep=True):
             classes.setdefault(f"we refuse: [{code}] {anonymous(message)}", message)
         if not faults(mine.err):
             classes[f"we refuse: {anonymous(last(mine.err))}"] = mine.err[-400:]
+    elif mine.accepts and "goroutine 1 [" in theirs.err:
+        classes["they crash"] = theirs.err[:300]
     elif mine.accepts and not theirs.accepts:
         classes[f"they refuse: {anonymous(strip_file(last(theirs.err)))}"] = last(theirs.err)
     elif mine.accepts and theirs.accepts:
@@ -182,6 +184,8 @@ def differ(path, left, right, out):
     elif isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
         for one, other in zip(left, right):
             differ(path + ("[]",), one, other, out)
+    elif isinstance(left, str) and isinstance(right, str) and re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S* [+-]\d{4} ", left):
+        out.setdefault(f"date: {place(path)}", f"theirs: {short(left)} ours: {short(right)}")
     elif left != right or type(left) is not type(right):
         out.setdefault(f"differs: {place(path)}", f"theirs: {short(left)} ours: {short(right)}")
 

@@ -224,6 +224,6 @@ impl Execution<'_> {
             .client
             .container_create(Some(&target.reference), platform, &body)
             .await?;
-        super::give(&self.client, project, service, &made.id).await
+        super::give(self.client, project, service, &made.id).await
     }
 }

@@ -80,6 +80,7 @@ impl Context {
             env_files: globals.env_files.clone(),
             services: services.to_vec(),
             skip_env_files,
+            all_resources: globals.all_resources,
             ..Options::default()
         }
     }

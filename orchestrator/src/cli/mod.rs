@@ -120,6 +120,9 @@ struct Globals {
         hide_env = true
     )]
     ansi: Ansi,
+    /// With networks and volumes that no service uses
+    #[arg(long)]
+    all_resources: bool,
     /// Print the plan of a command instead of doing it
     #[arg(long, global = true)]
     dry_run: bool,

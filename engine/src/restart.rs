@@ -26,6 +26,9 @@ pub(crate) enum PolicyError {
     /// A count where none makes sense.
     #[error("invalid restart policy: maximum retry count can only be used with 'on-failure'")]
     CountWithout,
+    /// A negative delay or window.
+    #[error("invalid restart policy: delay and window cannot be negative")]
+    Time,
     /// A negative count.
     #[error("invalid restart policy: maximum retry count cannot be negative")]
     Negative,
@@ -81,6 +84,46 @@ const FIRST: Duration = Duration::from_millis(100);
 const LAST: Duration = Duration::from_secs(60);
 const CALM: Duration = Duration::from_secs(10);
 
+/// What a policy adds to its name, of those that `deploy.restart_policy` writes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// Instead of the growing delays.
+    delay: Option<Duration>,
+    /// A run of this length is a success: retries are counted anew.
+    window: Option<Duration>,
+}
+
+impl Pace {
+    /// Reads the API's nanoseconds, 0 for what is not said.
+    ///
+    /// # Errors
+    /// [`PolicyError::Negative`].
+    pub(crate) fn parse(delay: i64, window: i64) -> Result<Self, PolicyError> {
+        let some = |nanos: i64| match u64::try_from(nanos) {
+            Ok(0) => Ok(None),
+            Ok(nanos) => Ok(Some(Duration::from_nanos(nanos))),
+            Err(_) => Err(PolicyError::Time),
+        };
+        Ok(Self {
+            delay: some(delay)?,
+            window: some(window)?,
+        })
+    }
+
+    /// The delay before the restart that follows a run of `lasted`.
+    pub(crate) fn after(self, back_off: &mut BackOff, lasted: Duration) -> Duration {
+        self.delay.unwrap_or_else(|| back_off.after(lasted))
+    }
+
+    /// How many of `restarts` still count after a run of `lasted`.
+    pub(crate) fn counted(self, restarts: u64, lasted: Duration) -> u64 {
+        match self.window {
+            Some(window) if lasted >= window => 0,
+            _ => restarts,
+        }
+    }
+}
+
 impl BackOff {
     /// The delay before the restart that follows a run of `lasted`.
     pub(crate) fn after(&mut self, lasted: Duration) -> Duration {
@@ -110,6 +153,21 @@ mod tests {
         );
         assert_eq!(back_off.after(CALM), FIRST);
         assert_eq!(back_off.after(quick), FIRST * 2);
+    }
+
+    #[test]
+    fn a_pace_replaces_the_delays_and_forgives_after_its_window() {
+        let pace = Pace::parse(5_000_000_000, 2_000_000_000).unwrap();
+        let (quick, long) = (Duration::from_secs(1), Duration::from_secs(2));
+        let mut back_off = BackOff::default();
+        for _ in 0..3 {
+            assert_eq!(pace.after(&mut back_off, quick), Duration::from_secs(5));
+        }
+        assert_eq!((pace.counted(3, quick), pace.counted(3, long)), (3, 0));
+        let usual = Pace::default();
+        assert_eq!(usual.after(&mut back_off, quick), FIRST);
+        assert_eq!(usual.counted(3, Duration::from_secs(999)), 3);
+        assert_eq!(Pace::parse(-1, 0), Err(PolicyError::Time));
     }
 
     #[test]

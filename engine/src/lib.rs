@@ -8,8 +8,8 @@
 //! *Invariant:* the engine never hears the word compose; projects and services are labels to it.
 //! *Invariant:* a record is written before the effect that it announces.
 
-mod build;
 mod activation;
+mod build;
 mod clock;
 pub mod config;
 mod container;

@@ -71,7 +71,12 @@ networks:
     let members = shown["Containers"].as_object().expect("members");
     let mut given: Vec<_> = members
         .values()
-        .map(|member| member["IPv4Address"].as_str().unwrap_or_default().to_owned())
+        .map(|member| {
+            member["IPv4Address"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        })
         .collect();
     given.sort();
     assert_eq!(given.len(), 4, "{given:?}");
@@ -105,11 +110,17 @@ networks:
     );
     project.up();
     let six = read(&project, "b", "/proc/net/if_inet6");
-    assert!(six.lines().any(|line| line.starts_with("fd") && line.ends_with("eth0")), "{six}");
+    assert!(
+        six.lines()
+            .any(|line| line.starts_with("fd") && line.ends_with("eth0")),
+        "{six}"
+    );
     let four = read(&project, "b", "/proc/net/fib_trie");
     let local = four.lines().zip(four.lines().skip(1));
     let local = local.filter(|(_, next)| next.contains("/32 host LOCAL"));
-    let own: Vec<_> = local.filter(|(address, _)| !address.contains("127.")).collect();
+    let own: Vec<_> = local
+        .filter(|(address, _)| !address.contains("127."))
+        .collect();
     assert!(own.is_empty(), "{own:?}");
     project
         .exec("b", &["/demo", "wget", "http://a/"])

@@ -2,7 +2,10 @@
 //!
 //! In all of them `⏎` is a line break, `⇥` a tab, and ` => ` stands before what comes of the row.
 
-#![expect(clippy::unwrap_used, reason = "a broken table or case has to stop the test")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a broken table or case has to stop the test"
+)]
 
 use std::fmt::Write;
 

@@ -22,9 +22,9 @@ use bowline_api::{WaitCondition, WaitError, WaitResponse};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use actor::{Resume, spawn};
+pub(crate) use interface::interface as network_interface;
 pub use message::Stream;
 pub(crate) use message::{ExecTicket, Message, Reply};
-pub(crate) use interface::interface as network_interface;
 pub(crate) use stop::parse_signal;
 
 use crate::error::{Error, Result};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bowline_api::HostConfig;
 use bowline_dns::resolv::ResolvConf;
 use bowline_runtime::{
-    CgroupPlan, JoinNamespaces, Launch, LaunchFds, PROTOCOL, Rootfs, Seccomp, Shim,
-    StartError, Started, StdioPlan,
+    CgroupPlan, JoinNamespaces, Launch, LaunchFds, PROTOCOL, Rootfs, Seccomp, Shim, StartError,
+    Started, StdioPlan,
 };
 
 use super::actor::Actor;

@@ -272,7 +272,11 @@ impl Actor {
         let freezes = self.record.phase == Phase::Running;
         let freeze = |freeze: bool| {
             let cgroup = self.cgroup()?;
-            let done = if freeze { cgroup.freeze() } else { cgroup.thaw() };
+            let done = if freeze {
+                cgroup.freeze()
+            } else {
+                cgroup.thaw()
+            };
             done.map_err(|error| Error::failed("freeze or thaw the container", &error))
         };
         if freezes && let Err(error) = tokio::task::block_in_place(|| freeze(true)) {

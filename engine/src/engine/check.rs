@@ -79,7 +79,8 @@ pub(super) fn leaks(engine: &Engine, expected: &Expected, ledger: &Ledger) -> Ve
         .filter(|mount| {
             let path = Path::new(mount);
             let pin = path.strip_prefix(roots.netns());
-            !expected.mounted.contains(path) && !pin.is_ok_and(|pin| expected.running.contains(&*pin.to_string_lossy()))
+            !expected.mounted.contains(path)
+                && !pin.is_ok_and(|pin| expected.running.contains(&*pin.to_string_lossy()))
         });
     leaks.extend(mounts.map(|mount| format!("mount {mount}")));
     let shims = shims(roots.run())

@@ -24,10 +24,10 @@ use bowline_build::Builder;
 use bowline_runtime::Shims;
 use bowline_runtime::cgroup::Hierarchies;
 
-pub(crate) use lease::LeaseRequest;
 pub(crate) use archive::{CopyIn, Outgoing, PathStat};
 pub(crate) use commit::CommitOptions;
 pub(crate) use disk::Wanted;
+pub(crate) use lease::LeaseRequest;
 pub(crate) use open::OpenError;
 
 use crate::build::Builds;

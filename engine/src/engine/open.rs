@@ -422,7 +422,13 @@ fn sweep_bridges(host: &Host, bridges: &[Bridge], prefix: &str) -> Result<(), Op
 fn sweep(settings: &Settings, found: &Found) {
     let roots = &settings.roots;
     let container = |name: &str| found.containers.iter().any(|record| record.id == name);
-    let volume = |name: &str| found.volumes.volumes.iter().any(|record| record.name == name);
+    let volume = |name: &str| {
+        found
+            .volumes
+            .volumes
+            .iter()
+            .any(|record| record.name == name)
+    };
     let kinds: [(PathBuf, Known<'_>); 3] = [
         (roots.data().join("containers"), &container),
         (roots.run().join("containers"), &container),

@@ -10,7 +10,10 @@ use super::path::{ApiVersion, Target};
 use super::query::Query;
 use super::reply::{self, Reply};
 use super::route::{All, Route, route};
-use super::{archive, body, build, containers, events, exec, hijack, images, lease, networks, system, volumes};
+use super::{
+    archive, body, build, containers, events, exec, hijack, images, lease, networks, system,
+    volumes,
+};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logs::Watcher;

@@ -390,7 +390,9 @@ mod tests {
         assert_eq!(of("POST", "build/prune"), Route::BuildPrune);
         assert_eq!(of("POST", "bowline/build"), Route::OwnBuild);
         assert_eq!(of("POST", "session"), Route::Session);
-        assert!(matches!(of("POST", "grpc"), Route::Unsupported(what) if what.contains("DOCKER_BUILDKIT=0")));
+        assert!(
+            matches!(of("POST", "grpc"), Route::Unsupported(what) if what.contains("DOCKER_BUILDKIT=0"))
+        );
         assert_eq!(
             of("PUT", "containers/a/archive"),
             Route::Container("a", Verb::CopyIn)

@@ -120,7 +120,10 @@ impl Execution<'_> {
         let made = self.client.container_create(Some(&name), platform, &body);
         let id = made.await?.id;
         // Asked before the start, so that an early end is not missed.
-        let waiting = self.client.container_wait(&id, WaitCondition::NextExit).await?;
+        let waiting = self
+            .client
+            .container_wait(&id, WaitCondition::NextExit)
+            .await?;
         self.client.container_start(&id).await?;
         let code = waiting.exit().await?.status_code;
         if code != 0 {
@@ -148,9 +151,7 @@ impl Execution<'_> {
                 images::pull_image(self.client, &own.image, platform, self.meter).await?;
                 Ok(self.client.image_inspect(&own.image).await?.id)
             }
-            Err(error) => {
-                Err(error).during(format!("cannot look at image `{}`", own.image))
-            }
+            Err(error) => Err(error).during(format!("cannot look at image `{}`", own.image)),
         }
     }
 

@@ -228,9 +228,7 @@ impl<'a> Watching<'a> {
         };
         let plan = planning::restart(&session.scope.desired, &session.observed, &choices);
         let plan = plan.map_err(|error| session.scope.failure(&error))?;
-        self.context
-            .carry_out(&session, &plan, plainly())
-            .await?;
+        self.context.carry_out(&session, &plan, plainly()).await?;
         self.context
             .ui
             .note(format!("Restarted {}", names(&services)));
@@ -272,9 +270,7 @@ impl<'a> Watching<'a> {
         };
         let prepared = prepare(self.context, &making, false, false).await?;
         let watch = prepared.watch().await?;
-        prepared
-            .execute(self.context, &watch, plainly())
-            .await?;
+        prepared.execute(self.context, &watch, plainly()).await?;
         if self.prune {
             let filters = bowline_api::Filters::new().with("dangling", "true").with(
                 "label",

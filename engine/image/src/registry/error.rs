@@ -31,7 +31,10 @@ pub enum RegistryError {
         message: String,
     },
     /// Not for us to write to. The wording is Docker's.
-    #[error("denied: requested access to the resource is denied: {repository}{}", after(message))]
+    #[error(
+        "denied: requested access to the resource is denied: {repository}{}",
+        after(message)
+    )]
     PushDenied {
         /// The repository.
         repository: String,

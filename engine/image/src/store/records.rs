@@ -225,7 +225,11 @@ impl View {
     /// The manifests an image came with, byte by byte.
     pub(crate) fn manifests(&self, id: &ImageId) -> Result<Vec<Vec<u8>>> {
         let record = self.record(id)?.unwrap_or_default();
-        record.manifests.iter().map(|digest| self.blob(digest)).collect()
+        record
+            .manifests
+            .iter()
+            .map(|digest| self.blob(digest))
+            .collect()
     }
 
     pub(crate) fn layer(&self, layer: &Digest) -> Result<Option<LayerRecord>> {

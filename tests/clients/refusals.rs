@@ -1,38 +1,35 @@
-//! What is not there yet is refused in words that a client shows, and leaves nothing behind.
+//! What is not there is refused in words that a client shows, and leaves nothing behind; what is there works.
 
 use crate::stock::Stock;
 
 /// What the engine cannot do must be said by name, not by a broken connection.
 #[test]
 fn what_is_not_there_yet_is_refused_by_name() {
+    let stock = Stock::with(&[]);
+    stock
+        .docker(&["swarm", "init"])
+        .fails_with(1)
+        .says("This node is not a swarm manager");
+    stock.ends_clean();
+}
+
+/// Files must go into a stopped container and come out of it, as a tar and as they are in an image made of it.
+#[test]
+fn files_and_images_come_out_of_a_container() {
     let stock = Stock::with(&["busybox"]);
     stock.text(&["create", "--name", "box", "busybox", "true"]);
-    for (arguments, words) in [
-        (
-            &["cp", "box:/etc/passwd", "-"][..],
-            "copying files into or out of a container is not supported yet",
-        ),
-        (
-            &["cp", "/etc/hostname", "box:/tmp"],
-            "copying files into or out of a container is not supported yet",
-        ),
-        (
-            &["commit", "box", "copy"],
-            "committing a container to an image is not supported yet",
-        ),
-        (
-            &["export", "box"],
-            "exporting a container is not supported yet",
-        ),
-        (
-            &["push", "busybox"],
-            "pushing to a registry is not supported yet",
-        ),
-        (&["swarm", "init"], "This node is not a swarm manager"),
-    ] {
-        stock.docker(arguments).fails_with(1).says(words);
-    }
+    let carry = "echo some words >$HOME/carried && docker cp $HOME/carried box:/tmp; code=$?; rm $HOME/carried; exit $code";
+    stock.shell(carry).ok();
+    stock
+        .docker(&["cp", "box:/tmp/carried", "-"])
+        .ok()
+        .says("some words");
+    stock.docker(&["export", "box"]).ok().says("tmp/carried");
+    stock.text(&["commit", "-m", "carried", "box", "copy"]);
+    let seen = stock.text(&["run", "--rm", "copy", "cat", "/tmp/carried"]);
+    assert_eq!(seen.trim(), "some words");
     stock.text(&["rm", "box"]);
+    stock.text(&["rmi", "copy"]);
     stock.ends_clean();
 }
 

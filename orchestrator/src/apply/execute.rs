@@ -346,7 +346,7 @@ mod tests {
         assert_eq!(next, [2]);
         assert_eq!(
             progress.left(),
-            ["not stopped: `b`", "not removed: `a`, `b`"]
+            ["not stopped: `a`", "not removed: `a`, `b`"]
         );
     }
 }

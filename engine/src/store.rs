@@ -177,12 +177,7 @@ impl Store {
     /// # Errors
     /// The transaction's, and [`StoreError::Full`].
     pub(crate) fn add<T: Serialize>(&self, kind: Kind, key: &str, record: &T) -> StoreResult<()> {
-        if !self.set_aside()? {
-            let reserve = self.room.path();
-            return Err(StoreError::Full {
-                folder: reserve.parent().unwrap_or(reserve).to_owned(),
-            });
-        }
+        self.has_room()?;
         self.put(kind, key, record)
     }
 

@@ -11,6 +11,16 @@ services:
   web: {image: bowline/demo, command: sleep forever, environment: {DEBUG: '0'}}
 ";
 
+/// `web` waits until somebody makes the file that `db` is asked for.
+const WAITING: &str = "
+services:
+  web: {image: bowline/demo, command: sleep forever, depends_on: {db: {condition: service_healthy}}}
+  db:
+    image: bowline/demo
+    command: sleep forever
+    healthcheck: {test: [CMD, /bin/stat, /tmp/go], interval: 200ms, retries: 1000}
+";
+
 /// A plan must say what changed and where in the file it stands, and change nothing.
 #[test]
 fn a_plan_names_the_change_and_its_place() {
@@ -138,17 +148,7 @@ services:
 #[test]
 fn one_command_at_a_time_changes_a_project() {
     let world = World::new();
-    let project = world.project(
-        "turns",
-        "
-services:
-  web: {image: bowline/demo, command: sleep forever, depends_on: {db: {condition: service_healthy}}}
-  db:
-    image: bowline/demo
-    command: sleep forever
-    healthcheck: {test: [CMD, /bin/stat, /tmp/go], interval: 200ms, retries: 1000}
-",
-    );
+    let project = world.project("turns", WAITING);
     let first = project.start(&["up", "-d"]);
     first.tells("Waiting");
     let second = project.start(&["up", "-d"]);
@@ -164,17 +164,7 @@ services:
 #[test]
 fn the_turn_of_a_killed_command_ends_with_it() {
     let world = World::new();
-    let project = world.project(
-        "killed",
-        "
-services:
-  web: {image: bowline/demo, command: sleep forever, depends_on: {db: {condition: service_healthy}}}
-  db:
-    image: bowline/demo
-    command: sleep forever
-    healthcheck: {test: [CMD, /bin/stat, /tmp/go], interval: 200ms, retries: 1000}
-",
-    );
+    let project = world.project("killed", WAITING);
     let first = project.start(&["up", "-d"]);
     first.tells("Waiting");
     first.signal(Signal::SIGKILL);
@@ -187,17 +177,7 @@ services:
 #[test]
 fn an_interrupted_plan_says_what_is_left() {
     let world = World::new();
-    let project = world.project(
-        "interrupted",
-        "
-services:
-  web: {image: bowline/demo, command: sleep forever, depends_on: {db: {condition: service_healthy}}}
-  db:
-    image: bowline/demo
-    command: sleep forever
-    healthcheck: {test: [CMD, /bin/stat, /tmp/go], interval: 200ms, retries: 1000}
-",
-    );
+    let project = world.project("interrupted", WAITING);
     let up = project.start(&["up", "-d"]);
     up.tells("Waiting");
     up.signal(Signal::SIGINT);
